@@ -1,0 +1,8 @@
+//! Streams, in two halves (RFC 9000 §2, §3): the connection's half is numbers ([`ledger`]), the stream actors' half is
+//! bytes ([`buffers`]). What passes between them is in [`edge`].
+
+pub mod buffers;
+pub mod edge;
+pub mod ledger;
+
+pub use edge::{StreamInput, StreamOutput};

@@ -1,0 +1,113 @@
+//! [`Token`]: what a sent packet meant to whoever filled it.
+
+use bytes::Bytes;
+use codec::{Direction, StreamId};
+use recovery::SpaceId;
+use smallvec::SmallVec;
+
+/// One thing a packet carried. When the packet is acknowledged or lost, it goes back to its owner.
+///
+/// A token is in exactly one place: in a packet in flight, or waiting to be sent again. So nothing is counted twice,
+/// and the bytes of a stream in flight are held by their token alone.
+#[derive(Clone, Debug)]
+pub enum Token {
+    /// An ACK frame: once the peer has it, ranges up to `largest` need not be reported again (RFC 9000 §13.2.4).
+    Ack {
+        /// The space whose packets were acknowledged.
+        space: SpaceId,
+        /// The largest packet number reported.
+        largest: u64,
+    },
+    /// CRYPTO bytes.
+    Crypto {
+        /// The space they travel in.
+        space: SpaceId,
+        /// Where they belong.
+        offset: u64,
+        /// The bytes.
+        data: Bytes,
+    },
+    /// STREAM bytes.
+    Stream {
+        /// Of which stream.
+        id: StreamId,
+        /// Where they belong.
+        offset: u64,
+        /// The bytes; may be empty when only the end was sent.
+        data: Bytes,
+        /// Whether the frame carried the end of the stream.
+        fin: bool,
+    },
+    /// RESET_STREAM.
+    ResetStream {
+        /// Of which stream.
+        id: StreamId,
+    },
+    /// STOP_SENDING.
+    StopSending {
+        /// On which stream.
+        id: StreamId,
+    },
+    /// MAX_DATA.
+    MaxData {
+        /// The limit that was announced.
+        maximum: u64,
+    },
+    /// MAX_STREAM_DATA.
+    MaxStreamData {
+        /// On which stream.
+        id: StreamId,
+        /// The limit that was announced.
+        maximum: u64,
+    },
+    /// MAX_STREAMS.
+    MaxStreams {
+        /// Of which kind.
+        direction: Direction,
+        /// The limit that was announced.
+        maximum: u64,
+    },
+    /// DATA_BLOCKED.
+    DataBlocked {
+        /// The limit we are blocked at.
+        limit: u64,
+    },
+    /// STREAM_DATA_BLOCKED.
+    StreamDataBlocked {
+        /// On which stream.
+        id: StreamId,
+        /// The limit we are blocked at.
+        limit: u64,
+    },
+    /// STREAMS_BLOCKED.
+    StreamsBlocked {
+        /// Of which kind.
+        direction: Direction,
+        /// The limit we are blocked at.
+        limit: u64,
+    },
+    /// NEW_CONNECTION_ID.
+    NewConnectionId {
+        /// Its sequence number.
+        sequence: u64,
+    },
+    /// RETIRE_CONNECTION_ID.
+    RetireConnectionId {
+        /// The sequence number of the id that is given up.
+        sequence: u64,
+    },
+    /// NEW_TOKEN.
+    NewToken {
+        /// The token.
+        token: Bytes,
+    },
+    /// HANDSHAKE_DONE.
+    HandshakeDone,
+    /// PING, or anything else that only had to be acknowledged.
+    Ping,
+    /// A DATAGRAM frame: never sent again (RFC 9221 §5).
+    Datagram,
+}
+
+/// The tokens of one packet.
+pub type Tokens = SmallVec<[Token; 2]>;
