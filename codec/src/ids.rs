@@ -108,7 +108,7 @@ impl fmt::Display for StreamId {
 pub struct ConnectionId {
     length: u8,
     // Bytes past `length` are zero, so that comparison and hashing may look at all of them.
-    bytes: [u8; ConnectionId::MAX_LENGTH],
+    bytes: [u8; Self::MAX_LENGTH],
 }
 
 impl ConnectionId {
@@ -176,7 +176,7 @@ impl fmt::Display for ConnectionId {
 /// Not `PartialEq`: a token that came from the network is compared in constant time by whoever keeps tokens
 /// (RFC 9000 §10.3.1).
 #[derive(Clone, Copy)]
-pub struct ResetToken(pub [u8; ResetToken::LENGTH]);
+pub struct ResetToken(pub [u8; Self::LENGTH]);
 
 impl ResetToken {
     /// Bytes in a token.
