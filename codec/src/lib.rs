@@ -12,6 +12,7 @@ pub mod error_code;
 pub mod frame;
 pub mod ids;
 pub mod packet;
+pub mod parameters;
 pub mod time;
 pub mod varint;
 pub mod version;
