@@ -1,0 +1,85 @@
+//! One whole packet, in place: header protection and AEAD (RFC 9001 §5.3, §5.4).
+//!
+//! ```text
+//!                 packet_number_offset   payload_offset            the tag's 16 bytes
+//!                          |                  |                           |
+//! | first byte ... ids ... | packet number    | payload ................. | tag |
+//! |<------ associated data, masked in part -->|<------- encrypted ------->|
+//!                          |---- 4 bytes ---->|<- 16 bytes: sample ->|
+//! ```
+
+pub(crate) mod header;
+pub(crate) mod limits;
+
+use core::ops::Range;
+
+use crate::TAG_LENGTH;
+use crate::error::SealError;
+use crate::rustls::{DirectionalKeys, HeaderKey, PacketKey};
+use header::SAMPLE_END;
+
+/// A packet that was opened: authentic, and in plain text.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Opened {
+    /// The whole packet number.
+    pub number: u64,
+    /// Where in the packet the frames are.
+    pub payload: Range<usize>,
+    /// The peer began a key update with this packet (RFC 9001 §6.2); ours follow with the next packet sealed.
+    pub key_phase_changed: bool,
+    /// The packet came late, protected with the keys from before the last key update. What it may acknowledge is then
+    /// limited: [`KeyRing::is_acknowledgement_allowed`](crate::KeyRing::is_acknowledgement_allowed).
+    pub previous_keys: bool,
+}
+
+/// Encrypts the payload and masks the header.
+#[inline]
+pub(crate) fn seal(
+    header_key: &HeaderKey,
+    packet_key: &PacketKey,
+    number: u64,
+    packet: &mut [u8],
+    packet_number_offset: usize,
+    payload_offset: usize,
+) -> Result<(), SealError> {
+    let fits = packet_number_offset > 0
+        && (packet_number_offset + 1..=packet_number_offset + 4).contains(&payload_offset)
+        && packet.len() >= packet_number_offset + SAMPLE_END
+        && packet.len() >= payload_offset + TAG_LENGTH;
+    debug_assert!(fits, "the offsets describe a packet long enough to be protected");
+    if !fits {
+        return Err(SealError::Malformed);
+    }
+    let (header, body) = packet.split_at_mut(payload_offset);
+    let (payload, tag_room) = body.split_at_mut(body.len() - TAG_LENGTH);
+    //= https://www.rfc-editor.org/rfc/rfc9001#section-5.3
+    //# The associated data, A, for the AEAD is the contents of the QUIC header,
+    //# starting from the first byte of either the short or long header, up to and
+    //# including the unprotected packet number.
+    let tag = packet_key.seal(number, header, payload).ok_or(SealError::Malformed)?;
+    tag_room.copy_from_slice(&tag);
+    //= https://www.rfc-editor.org/rfc/rfc9001#section-5.4.1
+    //# Header protection is applied after packet protection is applied
+    if header::protect(header_key, packet, packet_number_offset) { Ok(()) } else { Err(SealError::Malformed) }
+}
+
+/// Decrypts the payload of a packet whose header is already unmasked. False if it is not authentic.
+#[inline]
+pub(crate) fn open_payload(key: &PacketKey, packet: &mut [u8], number: u64, payload_offset: usize) -> bool {
+    match packet.split_at_mut_checked(payload_offset) {
+        Some((header, payload)) => key.open(number, header, payload),
+        None => false,
+    }
+}
+
+/// Unmasks the header and decrypts the payload with the only keys a level has. `None` if the packet is not authentic.
+#[inline]
+pub(crate) fn open(
+    keys: &DirectionalKeys,
+    packet: &mut [u8],
+    packet_number_offset: usize,
+    expected: u64,
+) -> Option<header::Unprotected> {
+    let unprotected = header::unprotect(&keys.header, packet, packet_number_offset, expected)?;
+    open_payload(&keys.packet, packet, unprotected.number, unprotected.payload_offset).then_some(unprotected)
+}
