@@ -1,0 +1,169 @@
+//! [`SentPacket`], and the ring of those that were sent and not yet judged.
+
+use alloc::collections::VecDeque;
+use core::ops::RangeInclusive;
+
+use codec::Time;
+use smallvec::SmallVec;
+
+use crate::delivery::AtSend;
+
+/// A packet that has just left (RFC 9002 appendix A.1.1).
+#[derive(Clone, Debug)]
+pub struct SentPacket<T> {
+    /// Its number, at least [`Recovery::next_number`](crate::Recovery::next_number); numbers left out count as skipped.
+    pub number: u64,
+    /// When it left.
+    pub at: Time,
+    /// Its size in bytes, header and tag included, UDP header not.
+    pub bytes: u16,
+    /// Whether the peer has to acknowledge it.
+    pub ack_eliciting: bool,
+    /// Whether it counts in flight: it is ack-eliciting or contains PADDING, and it travels on the current path.
+    /// An ack-eliciting packet with `false` here is one that was sent to another address, such as a PATH_CHALLENGE on
+    /// a path that is only being probed: it returns its tokens, but moves no timer, RTT or window.
+    pub in_flight: bool,
+    /// Whether it was marked ECT(0).
+    pub ecn: bool,
+    /// Whether it probes for a larger datagram: then its loss is no sign of congestion (RFC 9000 §14.4).
+    pub mtu_probe: bool,
+    /// What it carried; each comes back once.
+    pub tokens: SmallVec<[T; 2]>,
+}
+
+/// What is remembered of a packet besides its tokens.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Facts {
+    pub(crate) at: Time,
+    pub(crate) rate: AtSend,
+    pub(crate) bytes: u16,
+    pub(crate) ack_eliciting: bool,
+    pub(crate) in_flight: bool,
+    pub(crate) ecn: bool,
+    pub(crate) mtu_probe: bool,
+}
+
+impl Facts {
+    /// Of a number that was never sent.
+    const NONE: Self = Self {
+        at: Time::ZERO,
+        rate: AtSend::NONE,
+        bytes: 0,
+        ack_eliciting: false,
+        in_flight: false,
+        ecn: false,
+        mtu_probe: false,
+    };
+
+    /// Counts for the probe timeout: something of ours that the peer has to answer.
+    pub(crate) const fn is_awaited(&self) -> bool {
+        self.ack_eliciting && self.in_flight
+    }
+
+    /// Was sent to another address than the connection's.
+    pub(crate) const fn is_aside(&self) -> bool {
+        self.ack_eliciting && !self.in_flight
+    }
+}
+
+/// What became of a number.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum State {
+    /// Sent, neither acknowledged nor lost.
+    Outstanding,
+    /// Acknowledged. It leaves the ring with the packets before it.
+    Acknowledged,
+    /// Never sent.
+    Skipped,
+}
+
+/// One number of the ring. The number itself is its place.
+#[derive(Debug)]
+pub(crate) struct Slot<T> {
+    pub(crate) facts: Facts,
+    pub(crate) state: State,
+    pub(crate) tokens: SmallVec<[T; 2]>,
+}
+
+/// Packets in the order of their numbers, each at `number - first`. Its front is outstanding, or it is empty, once
+/// losses were looked for: so what an ACK touches is what it newly acknowledges, and a few.
+#[derive(Debug)]
+pub(crate) struct Ring<T> {
+    slots: VecDeque<Slot<T>>,
+    first: u64,
+}
+
+impl<T> Ring<T> {
+    pub(crate) const fn new() -> Self {
+        Self { slots: VecDeque::new(), first: 0 }
+    }
+
+    /// The number of the front.
+    pub(crate) const fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// The number after the last.
+    pub(crate) fn next(&self) -> u64 {
+        self.first.saturating_add(self.slots.len() as u64)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(crate) fn push(&mut self, slot: Slot<T>) {
+        self.slots.push_back(slot);
+    }
+
+    /// Leaves a number out.
+    pub(crate) fn push_hole(&mut self) {
+        if self.slots.is_empty() {
+            self.first = self.first.saturating_add(1);
+        } else {
+            self.slots.push_back(Slot { facts: Facts::NONE, state: State::Skipped, tokens: SmallVec::new() });
+        }
+    }
+
+    pub(crate) fn front_mut(&mut self) -> Option<&mut Slot<T>> {
+        self.slots.front_mut()
+    }
+
+    pub(crate) fn pop(&mut self) {
+        if self.slots.pop_front().is_some() {
+            self.first = self.first.saturating_add(1);
+        }
+    }
+
+    /// The slots of those numbers that are remembered, largest first. Costs nothing for the others.
+    pub(crate) fn range_mut(
+        &mut self,
+        numbers: &RangeInclusive<u64>,
+    ) -> impl Iterator<Item = (u64, &mut Slot<T>)> + '_ {
+        let offset = |number: u64| usize::try_from(number.saturating_sub(self.first)).unwrap_or(usize::MAX);
+        let end = if *numbers.end() < self.first {
+            0
+        } else {
+            offset(*numbers.end()).saturating_add(1).min(self.slots.len())
+        };
+        let start = offset(*numbers.start()).min(end);
+        let first = self.first.saturating_add(start as u64);
+        self.slots.range_mut(start..end).enumerate().map(move |(i, slot)| (first.saturating_add(i as u64), slot)).rev()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Slot<T>> + '_ {
+        self.slots.iter_mut()
+    }
+
+    /// Takes everything out, in order; numbers go on where they were.
+    pub(crate) fn clear(&mut self) -> impl Iterator<Item = (u64, Slot<T>)> + '_ {
+        let first = self.first;
+        self.first = self.next();
+        (first..).zip(self.slots.drain(..))
+    }
+
+    /// Gives back memory beyond what is used.
+    pub(crate) fn shrink(&mut self) {
+        self.slots.shrink_to_fit();
+    }
+}
