@@ -1,0 +1,308 @@
+//! The end: closing, draining, drained (RFC 9000 §10).
+
+use std::net::{IpAddr, SocketAddr};
+
+use bytes::{Bytes, BytesMut};
+use codec::cursor::Writer;
+use codec::frame::{ApplicationClose, ConnectionClose, Frame};
+use codec::packet::{self, Packet, VersionNegotiation};
+use codec::{Time, TransportErrorCode};
+use recovery::SpaceId;
+use tls::TAG_LENGTH;
+
+use super::Connection;
+use super::packet::{Unsealed, kind_of, level_of};
+use super::receive;
+use super::state::Trigger;
+use crate::error::TransportError;
+use crate::limits;
+use crate::output::{CloseReason, Event, Transmit};
+use crate::stats::{PacketDrop, kind_index};
+use crate::version_negotiation::{self, Judgement};
+
+/// Which kind of code a CONNECTION_CLOSE carries.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum CloseCode {
+    /// The application's own.
+    Application(u64),
+    /// The transport's.
+    Transport(TransportErrorCode),
+}
+
+/// What is left of a connection that is over.
+#[derive(Debug)]
+pub(super) struct Closing {
+    pub(super) reason: CloseReason,
+    /// The frame to say, unless we are silent.
+    frame: Option<CloseFrame>,
+    /// When the connection may be forgotten.
+    until: Option<Time>,
+    /// Whether the frame is to be sent now.
+    pending: bool,
+    /// Datagrams received since, and at how many of them the frame is said again.
+    heard: u64,
+    answer_at: u64,
+}
+
+#[derive(Clone, Debug)]
+struct CloseFrame {
+    code: CloseCode,
+    frame_type: u64,
+    reason: Bytes,
+}
+
+impl Closing {
+    /// The peer closed: nothing is said any more.
+    pub(super) const fn draining(reason: CloseReason) -> Self {
+        Self { reason, frame: None, until: None, pending: false, heard: 0, answer_at: 1 }
+    }
+
+    const fn saying(reason: CloseReason, frame: CloseFrame) -> Self {
+        Self { reason, frame: Some(frame), until: None, pending: true, heard: 0, answer_at: 1 }
+    }
+}
+
+impl Connection {
+    /// Closes the connection in the application's name. `reason` is cut to [`limits::REASON_BYTES`].
+    pub fn close(&mut self, now: Time, code: u64, reason: &[u8]) {
+        self.now = now;
+        if !self.move_on(Trigger::Close) {
+            return;
+        }
+        let reason = Bytes::copy_from_slice(reason.get(..limits::REASON_BYTES).unwrap_or(reason));
+        let frame = CloseFrame { code: CloseCode::Application(code), frame_type: 0, reason: reason.clone() };
+        self.enter_closing(now, Closing::saying(CloseReason::LocalApplication { code, reason }, frame));
+    }
+
+    /// Closes the connection because something of ours failed (INTERNAL_ERROR).
+    pub fn close_internal(&mut self, now: Time, reason: &'static str) {
+        self.fail(now, TransportError::internal(reason), None);
+    }
+
+    /// The peer said that it has lost the connection (RFC 9000 §10.3).
+    pub fn handle_stateless_reset(&mut self, now: Time) {
+        self.now = now;
+        //= https://www.rfc-editor.org/rfc/rfc9000#section-10.3.1
+        //# If the last 16 bytes of the datagram are identical in value to a stateless reset
+        //# token, the endpoint MUST enter the draining period and not send any further
+        //# packets on this connection.
+        if self.move_on(Trigger::PeerClosed) {
+            self.enter_closing(now, Closing::draining(CloseReason::StatelessReset));
+        }
+    }
+
+    /// Closes the connection because the peer broke a rule, or keys are worn out.
+    pub(super) fn fail(&mut self, now: Time, error: TransportError, detail: Option<String>) {
+        if !self.move_on(Trigger::Close) {
+            return;
+        }
+        let detail = detail.or_else(|| self.tls_failure.take());
+        let words = detail.as_deref().unwrap_or(error.reason).as_bytes();
+        let frame = CloseFrame {
+            code: CloseCode::Transport(error.code),
+            frame_type: error.frame_type.unwrap_or(0),
+            reason: Bytes::copy_from_slice(words.get(..limits::REASON_BYTES).unwrap_or(words)),
+        };
+        self.enter_closing(now, Closing::saying(CloseReason::LocalTransport { error, detail }, frame));
+    }
+
+    /// Ends the connection without a word.
+    pub(super) fn end_silently(&mut self, reason: CloseReason) {
+        if self.move_on(Trigger::Silence) {
+            let now = self.now;
+            self.enter_closing(now, Closing::draining(reason));
+            self.events.push_back(Event::Drained);
+        }
+    }
+
+    /// Forgets all but what closing needs.
+    pub(super) fn enter_closing(&mut self, now: Time, mut closing: Closing) {
+        if let Some(earlier) = self.closing.take() {
+            // Closing already: the first reason stands.
+            closing.reason = earlier.reason;
+        } else {
+            self.ledger.on_connection_closed();
+            self.events.push_back(Event::Closed(closing.reason.clone()));
+        }
+        //= https://www.rfc-editor.org/rfc/rfc9000#section-10.2
+        //# The closing and draining connection states exist to ensure that connections
+        //# close cleanly and that delayed or reordered packets are properly discarded.
+        //# These states SHOULD persist for at least three times the current PTO interval as
+        //# defined in {{QUIC-RECOVERY}}.
+        closing.until = Some(now + self.recovery.pto() * 3);
+        self.closing = Some(Box::new(closing));
+        self.handshake_deadline = None;
+        self.idle_deadline = None;
+        self.keep_alive_deadline = None;
+        self.session = None;
+        self.early = Vec::new();
+        self.wanted = None;
+        self.observed = None;
+        for crypto in &mut self.crypto {
+            crypto.discard();
+        }
+    }
+
+    /// When a closed connection may be forgotten.
+    pub(super) fn closing_deadline(&self) -> Option<Time> {
+        self.closing.as_ref().filter(|_| self.state != super::State::Drained).and_then(|closing| closing.until)
+    }
+
+    /// The closing or draining period is over.
+    pub(super) fn on_closing_over(&mut self) {
+        if self.move_on(Trigger::Expired) {
+            self.events.push_back(Event::Drained);
+        }
+    }
+
+    /// Datagrams that arrive after the end: a closing connection answers some of them with its last word.
+    pub(super) fn on_datagrams_after_close(
+        &mut self,
+        now: Time,
+        remote: SocketAddr,
+        local: Option<IpAddr>,
+        buffer: &mut BytesMut,
+        segment_size: usize,
+    ) {
+        if self.state != super::State::Closing {
+            return;
+        }
+        // The account of what may be sent to an unvalidated address goes on.
+        let _known = self.paths.on_datagram(now, remote, local, buffer.len());
+        for datagram in buffer.chunks_mut(segment_size) {
+            if self.closes(now, datagram) {
+                self.on_peer_closed_too();
+                return;
+            }
+            let Some(closing) = &mut self.closing else { return };
+            closing.heard += 1;
+            //= https://www.rfc-editor.org/rfc/rfc9000#section-10.2.1
+            //# An endpoint SHOULD limit the rate at which it generates packets in the closing
+            //# state.
+            if closing.heard >= closing.answer_at {
+                closing.answer_at = closing.heard.saturating_mul(2);
+                closing.pending = true;
+            }
+        }
+    }
+
+    /// Whether the datagram carries the peer's own CONNECTION_CLOSE.
+    fn closes(&mut self, now: Time, datagram: &mut [u8]) -> bool {
+        let Ok(Packet::Protected(header)) = packet::decode(datagram, self.local_ids.length()) else { return false };
+        let space = receive::space(header.kind);
+        let expected = self.received[space.index()].expected();
+        let Some(bytes) = datagram.get_mut(..header.end) else { return false };
+        let level = level_of(space);
+        let Ok(opened) = self.keys.open(level, bytes, header.packet_number_offset, expected, now) else { return false };
+        let payload = bytes.get(opened.payload).unwrap_or_default();
+        codec::frame::iter(payload)
+            .map_while(Result::ok)
+            .any(|frame| matches!(frame, Frame::ConnectionClose(_) | Frame::ApplicationClose(_)))
+    }
+
+    fn on_peer_closed_too(&mut self) {
+        if self.move_on(Trigger::PeerClosed)
+            && let Some(closing) = &mut self.closing
+        {
+            closing.pending = false;
+        }
+    }
+
+    /// Says the last word, in a packet of each level that the peer may be able to read.
+    pub(super) fn transmit_close(&mut self, now: Time, buffer: &mut [u8]) -> Option<Transmit> {
+        let closing = self.closing.as_mut().filter(|closing| closing.pending)?;
+        closing.pending = false;
+        let frame = closing.frame.clone()?;
+        let sendable = usize::try_from(self.paths.current().sendable()).unwrap_or(usize::MAX);
+        let size = usize::from(self.paths.current().datagram_size()).min(sendable);
+        let datagram = buffer.get_mut(..size)?;
+        let spaces = SpaceId::ALL.map(|space| self.keys.can_seal(level_of(space)));
+        let mut length = 0;
+        for space in SpaceId::ALL {
+            if !spaces[space.index()] {
+                continue;
+            }
+            let last = !SpaceId::ALL.into_iter().skip(space.index() + 1).any(|later| spaces[later.index()]);
+            let pad = last && spaces[SpaceId::Initial.index()];
+            length = self.build_close_packet(now, space, datagram, length, &frame, pad).unwrap_or(length);
+        }
+        if length == 0 {
+            return None;
+        }
+        self.paths.on_sent(length);
+        self.stats.datagrams_sent += 1;
+        self.stats.bytes_sent += length as u64;
+        let path = self.paths.current();
+        Some(Transmit { remote: path.remote(), local: path.local(), ecn: None, segment_size: length, length })
+    }
+
+    fn build_close_packet(
+        &mut self,
+        now: Time,
+        space: SpaceId,
+        datagram: &mut [u8],
+        position: usize,
+        close: &CloseFrame,
+        pad: bool,
+    ) -> Option<usize> {
+        let (number, number_length) = self.next_number(space);
+        let room = datagram.len().checked_sub(TAG_LENGTH)?;
+        let mut writer = Writer::new(datagram.get_mut(position..room)?);
+        let header = self.encode_header(space, &mut writer, number, number_length)?;
+        let frame = match (&close.code, space) {
+            //= https://www.rfc-editor.org/rfc/rfc9000#section-10.2.3
+            //# A CONNECTION_CLOSE of type 0x1d MUST be replaced by a CONNECTION_CLOSE of type
+            //# 0x1c when sending the frame in Initial or Handshake packets.
+            (CloseCode::Application(_), SpaceId::Initial | SpaceId::Handshake) => {
+                Frame::ConnectionClose(ConnectionClose {
+                    code: TransportErrorCode::APPLICATION_ERROR,
+                    frame_type: 0,
+                    reason: &[],
+                })
+            }
+            (CloseCode::Application(code), SpaceId::Application) => {
+                Frame::ApplicationClose(ApplicationClose { code: *code, reason: &close.reason })
+            }
+            (CloseCode::Transport(code), _) => Frame::ConnectionClose(ConnectionClose {
+                code: *code,
+                frame_type: close.frame_type,
+                reason: &close.reason,
+            }),
+        };
+        frame.encode(&mut writer).ok()?;
+        self.stats.frames_sent[frame.frame_type().index()] += 1;
+        if pad {
+            let rest = writer.remaining();
+            writer.zeros(rest).ok()?;
+        }
+        let length = writer.position() + TAG_LENGTH;
+        let packet = Unsealed { space, number, number_length, header, eliciting: false, in_flight: false };
+        self.seal(datagram.get_mut(position..)?, length, &packet)?;
+        self.recovery.skip_sent(space, now);
+        self.stats.packets_sent[kind_index(kind_of(space))] += 1;
+        Some(position + length)
+    }
+
+    /// A Version Negotiation packet (clients only; RFC 9000 §6.2).
+    pub(super) fn on_version_negotiation(&mut self, _now: Time, packet: &VersionNegotiation<'_>) {
+        let heard = SpaceId::ALL.into_iter().any(|space| self.received[space.index()].largest().is_some());
+        let Some(handshake) = &self.handshake else {
+            self.stats.drop_packet(PacketDrop::Other);
+            return;
+        };
+        let sound = self.side.is_client() && !heard && handshake.retry_source.is_none();
+        let judgement = version_negotiation::judge(
+            packet,
+            self.version,
+            handshake.original_destination.as_bytes(),
+            self.local_ids.first().as_bytes(),
+        );
+        match judgement {
+            Judgement::Abandon { versions } if sound => {
+                self.stats.packets_received[kind_index(packet::PacketKind::VersionNegotiation)] += 1;
+                self.end_silently(CloseReason::VersionMismatch { versions });
+            }
+            _ => self.stats.drop_packet(PacketDrop::Other),
+        }
+    }
+}

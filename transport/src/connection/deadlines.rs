@@ -1,0 +1,161 @@
+//! Every deadline of a connection: one list, each with its reason.
+
+use codec::Time;
+use recovery::{DeadlineKind, SpaceId};
+
+use super::Connection;
+use super::state::State;
+use crate::limits::{self, Limit};
+use crate::output::{CloseReason, DeadlineReason};
+use crate::token::Token;
+
+impl Connection {
+    /// When the connection wants to be called again, if nothing else happens, and why.
+    pub fn deadline(&self) -> Option<(Time, DeadlineReason)> {
+        if !self.state.is_open() {
+            return self.closing_deadline().map(|at| (at, DeadlineReason::Close));
+        }
+        let recovery = self.recovery.deadline(self.now).map(|deadline| {
+            let reason = match deadline.kind {
+                DeadlineKind::Loss => DeadlineReason::Loss,
+                DeadlineKind::Probe => DeadlineReason::Probe,
+            };
+            (deadline.at, reason)
+        });
+        let acknowledgement = self.received.iter().filter_map(recovery::Received::ack_deadline).min();
+        [
+            recovery,
+            acknowledgement.map(|at| (at, DeadlineReason::AckDelay)),
+            self.idle_deadline.map(|at| (at, DeadlineReason::Idle)),
+            self.keep_alive_deadline.map(|at| (at, DeadlineReason::KeepAlive)),
+            self.handshake_deadline.map(|at| (at, DeadlineReason::Close)),
+            self.paths.deadline().map(|at| (at, DeadlineReason::PathValidation)),
+            self.paths.mtu_deadline().map(|at| (at, DeadlineReason::MtuProbe)),
+            self.keys.deadline().map(|at| (at, DeadlineReason::KeyDiscard)),
+            self.ledger.deadline().map(|at| (at, DeadlineReason::PathValidation)),
+        ]
+        .into_iter()
+        .flatten()
+        .min_by_key(|(at, _)| *at)
+    }
+
+    /// A moment that [`Self::deadline`] named has come, or any other: whatever is due is done.
+    pub fn handle_deadline(&mut self, now: Time) {
+        self.now = now;
+        if !self.state.is_open() {
+            if self.closing_deadline().is_some_and(|at| at <= now) {
+                self.on_closing_over();
+            }
+            return;
+        }
+        let due = |deadline: Option<Time>| deadline.is_some_and(|at| at <= now);
+        if due(self.idle_deadline) {
+            //= https://www.rfc-editor.org/rfc/rfc9000#section-10.1
+            //# If a max_idle_timeout is specified by either endpoint in its transport
+            //# parameters ({{transport-parameter-definitions}}), the connection is silently
+            //# closed and its state is discarded when it remains idle for longer than the
+            //# minimum of the max_idle_timeout value advertised by both endpoints.
+            self.end_silently(CloseReason::IdleTimeout);
+            return;
+        }
+        if due(self.handshake_deadline) {
+            self.stats.hit(Limit::HandshakeTime);
+            self.end_silently(CloseReason::HandshakeTimeout);
+            return;
+        }
+        if due(self.keep_alive_deadline) {
+            self.ping[SpaceId::Application.index()] = true;
+            self.keep_alive_deadline = self.config.keep_alive.map(|period| now + period);
+        }
+        if due(self.paths.deadline()) {
+            self.on_path_deadline(now);
+        }
+        if due(self.paths.mtu_deadline()) {
+            self.paths.on_mtu_deadline(now);
+        }
+        if due(self.keys.deadline()) {
+            self.keys.on_deadline(now);
+        }
+        if due(self.ledger.deadline()) {
+            self.ledger.on_deadline(now);
+        }
+        if due(self.recovery.deadline(now).map(|deadline| deadline.at)) {
+            self.on_recovery_deadline(now);
+        }
+    }
+
+    fn on_recovery_deadline(&mut self, now: Time) {
+        let prior = self.recovery.bytes_in_flight();
+        let mut outcome = std::mem::take(&mut self.outcome);
+        self.recovery.on_deadline(now, &mut outcome);
+        let probes = outcome.probes;
+        self.outcome = outcome;
+        let space = self.outcome.lost_space.unwrap_or(SpaceId::Application);
+        self.apply_outcome(now, space, prior);
+        if self.recovery.pto_count() > limits::PROBE_TIMEOUTS {
+            self.stats.hit(Limit::ProbeTimeouts);
+            self.end_silently(CloseReason::IdleTimeout);
+            return;
+        }
+        if let Some((space, count)) = probes {
+            self.prepare_probes(space, count);
+        }
+    }
+
+    /// Makes sure that there is something to say in a probe (RFC 9002 §6.2.4).
+    fn prepare_probes(&mut self, space: SpaceId, count: u8) {
+        for _ in 0..count {
+            //= https://www.rfc-editor.org/rfc/rfc9002#section-6.2.4
+            //# In addition to sending data in the packet number space for which the timer
+            //# expired, the sender SHOULD send ack-eliciting packets from other packet number
+            //# spaces with in-flight data, coalescing packets if possible.
+            let Some(tokens) = self.recovery.take_probe_tokens(space) else { break };
+            for token in tokens {
+                self.on_probe_token(token);
+            }
+        }
+        if space == SpaceId::Initial
+            && let Some(tokens) = self.recovery.take_probe_tokens(SpaceId::Handshake)
+        {
+            self.probes[SpaceId::Handshake.index()] = 1;
+            for token in tokens {
+                self.on_probe_token(token);
+            }
+        }
+        if !self.wants_to_send(space) {
+            self.ping[space.index()] = true;
+        }
+    }
+
+    fn on_probe_token(&mut self, token: Token) {
+        match token {
+            // Not worth a probe, and never repeated.
+            Token::Datagram | Token::Ping | Token::Ack { .. } => {}
+            token => self.on_token_lost(token),
+        }
+    }
+
+    fn on_path_deadline(&mut self, now: Time) {
+        let challenge = self.random.bytes();
+        let pto = self.recovery.pto();
+        let ended = self.paths.on_deadline(now, challenge, pto);
+        self.stats.paths_failed += ended.failed;
+        if let Some(restart) = ended.went_back {
+            self.after_path_changed(now, restart);
+        }
+        if ended.nowhere_to_go {
+            //= https://www.rfc-editor.org/rfc/rfc9000#section-9
+            //# If an endpoint has no validated path
+            self.end_silently(CloseReason::IdleTimeout);
+        }
+    }
+
+    /// A sign of life, or something sent that must be answered (RFC 9000 §10.1).
+    pub(super) fn restart_idle(&mut self, now: Time) {
+        if self.state == State::Handshaking {
+            return;
+        }
+        self.idle_deadline = self.idle_timeout().map(|timeout| now + timeout);
+        self.keep_alive_deadline = self.config.keep_alive.map(|period| now + period);
+    }
+}

@@ -1,0 +1,422 @@
+//! What each frame does: one short method a family.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use codec::frame::{self, Ack, Frame, FrameType, Stream};
+use codec::packet::PacketKind;
+use codec::{ConnectionId, Time};
+use congestion::{Delivery, Observed, RttView};
+use recovery::{AckError, EcnVerdict, SpaceId};
+
+use super::receive::{Contents, Origin, space};
+use super::state::Trigger;
+use super::{Closing, Connection};
+use crate::error::TransportError;
+use crate::limits::{self, Limit};
+use crate::output::{CloseReason, Event};
+use crate::path::Migration;
+use crate::stream::edge::StreamInput;
+use crate::stream::ledger::Disposition;
+use crate::token::Token;
+
+impl Connection {
+    /// Applies all frames of an opened packet, which lie in `payload` of `whole`.
+    pub(super) fn read_frames(
+        &mut self,
+        origin: Origin,
+        whole: &Bytes,
+        kind: PacketKind,
+        payload: Range<usize>,
+        destination: &ConnectionId,
+    ) -> Result<Contents, TransportError> {
+        //= https://www.rfc-editor.org/rfc/rfc9000#section-12.4
+        //# An endpoint MUST treat receipt of a packet containing no frames as a
+        //# connection error of type PROTOCOL_VIOLATION.
+        if payload.is_empty() {
+            return Err(TransportError::protocol_violation("a packet without frames"));
+        }
+        let bytes = whole.get(payload).unwrap_or_default();
+        let mut contents = Contents { ack_eliciting: false, probing: true };
+        // A piece of a buffer that is mostly empty is copied out of it, so that it does not hold the rest.
+        let sparse = whole.len() < limits::COPIED_BELOW;
+        for frame in frame::iter(bytes) {
+            let frame = frame.map_err(|error| TransportError::new(error.code, error.reason).in_frame(error.frame_type))?;
+            let frame_type = frame.frame_type();
+            //= https://www.rfc-editor.org/rfc/rfc9000#section-12.4
+            //# An endpoint MUST treat
+            //# receipt of a frame in a packet type that is not permitted as a connection
+            //# error of type PROTOCOL_VIOLATION.
+            if !frame_type.may_travel_in(kind) {
+                return Err(TransportError::protocol_violation("a frame in a packet that must not carry it")
+                    .in_frame(frame_type.0));
+            }
+            self.stats.frames_received[frame_type.index()] += 1;
+            contents.ack_eliciting |= frame.is_ack_eliciting();
+            contents.probing &= frame.is_probing();
+            match &frame {
+                Frame::Stream(stream) => self.on_stream(origin.now, whole, stream, sparse),
+                Frame::Ack(ack) => self.on_ack(origin.now, space(kind), ack),
+                other => self.on_control(origin, space(kind), other, destination),
+            }
+            .map_err(|error| error.in_frame(frame_type.0))?;
+            if !self.state.is_open() {
+                break;
+            }
+        }
+        Ok(contents)
+    }
+
+    fn on_stream(&mut self, now: Time, whole: &Bytes, stream: &Stream<'_>, sparse: bool) -> Result<(), TransportError> {
+        let length = stream.data.len() as u64;
+        let disposition = self.ledger.on_stream(now, stream.id, stream.offset, length, stream.fin)?;
+        while let Some(input) = self.ledger.poll_input() {
+            self.stream_inputs.push(input);
+        }
+        if disposition == Disposition::Deliver {
+            let data = if sparse { Bytes::copy_from_slice(stream.data) } else { whole.slice_ref(stream.data) };
+            self.stream_inputs.push(StreamInput::Data { id: stream.id, offset: stream.offset, data, fin: stream.fin });
+        }
+        Ok(())
+    }
+
+    fn on_ack(&mut self, now: Time, space: SpaceId, ack: &Ack<'_>) -> Result<(), TransportError> {
+        let prior = self.recovery.bytes_in_flight();
+        let mut outcome = std::mem::take(&mut self.outcome);
+        let result = self.recovery.on_ack(space, ack, now, &mut outcome);
+        self.outcome = outcome;
+        //= https://www.rfc-editor.org/rfc/rfc9000#section-13.1
+        //# An endpoint SHOULD treat receipt of an acknowledgment for a packet it did not
+        //# send as a connection error of type PROTOCOL_VIOLATION, if it is able to detect
+        //# the condition.
+        result.map_err(|error| {
+            TransportError::protocol_violation(match error {
+                AckError::NeverSent => "an acknowledgement of a packet that was never sent",
+                AckError::Skipped => "an acknowledgement of a packet number that was left out",
+            })
+        })?;
+        if space == SpaceId::Application
+            && let Some(largest) = self.outcome.largest_newly_acknowledged
+        {
+            self.keys.on_acknowledged(largest);
+        }
+        if space == SpaceId::Handshake && self.outcome.newly_acknowledged_packets > 0 {
+            self.recovery.set_peer_completed_address_validation(true);
+        }
+        self.apply_outcome(now, space, prior);
+        Ok(())
+    }
+
+    /// Gives every token back to its owner and adds the rest up for the congestion controller.
+    pub(super) fn apply_outcome(&mut self, now: Time, space: SpaceId, prior_in_flight: u64) {
+        let mut outcome = std::mem::take(&mut self.outcome);
+        for token in outcome.acknowledged.drain(..) {
+            self.on_token_acknowledged(token);
+        }
+        for token in outcome.lost.drain(..) {
+            self.on_token_lost(token);
+        }
+        self.count_outcome(now, space, &outcome);
+        let noteworthy = outcome.acknowledged_bytes > 0
+            || outcome.lost_bytes > 0
+            || outcome.ecn_ce > 0
+            || outcome.persistent_congestion
+            || outcome.spurious > 0;
+        if noteworthy {
+            self.observe(now, prior_in_flight, &outcome);
+        }
+        if let Some((space, count)) = outcome.probes {
+            self.probes[space.index()] = count;
+            self.stats.probe_timeouts[space.index()] += 1;
+        }
+        if let Some(size) = outcome.mtu_probe_acknowledged {
+            self.stats.mtu_probes_acknowledged += 1;
+            self.paths.on_mtu_probe_acknowledged(now, size);
+            self.after_datagram_size_changed(now);
+        }
+        if let Some(size) = outcome.mtu_probe_lost {
+            self.stats.mtu_probes_lost += 1;
+            self.paths.on_mtu_probe_lost(now, size);
+        }
+        outcome.clear();
+        self.outcome = outcome;
+    }
+
+    fn count_outcome(&mut self, now: Time, space: SpaceId, outcome: &recovery::Outcome<Token>) {
+        let index = space.index();
+        self.stats.packets_acknowledged[index] += outcome.newly_acknowledged_packets;
+        self.stats.packets_lost_by_packet_threshold[index] += outcome.lost_packets_by_packet_threshold;
+        self.stats.packets_lost_by_time_threshold[index] += outcome.lost_packets_by_time_threshold;
+        self.stats.lost_bytes += outcome.lost_bytes;
+        self.stats.spurious_losses += outcome.spurious;
+        self.stats.persistent_congestion += u64::from(outcome.persistent_congestion);
+        match outcome.ecn {
+            Some(EcnVerdict::Capable) => self.stats.ecn_capable += 1,
+            Some(EcnVerdict::Failed) => self.stats.ecn_failed += 1,
+            None => {}
+        }
+        if outcome.rtt_sample.is_some() {
+            let smoothed = self.recovery.rtt().smoothed();
+            self.ledger.set_rtt(smoothed);
+            self.keys.set_pto(self.recovery.pto());
+        }
+        if space == SpaceId::Application {
+            let lost = outcome.lost_packets_by_packet_threshold + outcome.lost_packets_by_time_threshold;
+            if self.paths.on_full_size_outcome(now, lost, outcome.newly_acknowledged_packets) {
+                self.stats.mtu_black_holes += 1;
+                self.after_datagram_size_changed(now);
+            }
+        }
+    }
+
+    fn observe(&mut self, now: Time, prior_in_flight: u64, outcome: &recovery::Outcome<Token>) {
+        let rtt = self.recovery.rtt();
+        let view = RttView {
+            latest: rtt.latest(),
+            smoothed: rtt.smoothed(),
+            variation: rtt.variation(),
+            minimum: rtt.minimum(),
+        };
+        let datagram_size = self.paths.current().datagram_size();
+        let observed = self.observed.get_or_insert_with(|| Observed { prior_in_flight, ..Observed::new(now) });
+        observed.now = now;
+        observed.rtt = view;
+        observed.datagram_size = datagram_size;
+        observed.acknowledged_bytes += outcome.acknowledged_bytes;
+        observed.acknowledged_packets += outcome.newly_acknowledged_packets;
+        observed.lost_bytes += outcome.lost_bytes;
+        observed.lost_packets += outcome.lost_packets_by_packet_threshold + outcome.lost_packets_by_time_threshold;
+        observed.ecn_ce += outcome.ecn_ce;
+        observed.spurious += outcome.spurious;
+        observed.persistent_congestion |= outcome.persistent_congestion;
+        observed.largest_acknowledged_sent_at =
+            observed.largest_acknowledged_sent_at.max(outcome.largest_acknowledged_sent_at);
+        observed.largest_lost_sent_at = observed.largest_lost_sent_at.max(outcome.largest_lost_sent_at);
+        observed.rtt_sample = outcome.rtt_sample.or(observed.rtt_sample);
+        if let Some(sample) = &outcome.delivery {
+            observed.delivery = Some(Delivery {
+                rate: sample.rate,
+                delivered: sample.delivered,
+                interval: sample.interval,
+                application_limited: sample.application_limited,
+            });
+        }
+    }
+
+    fn on_token_acknowledged(&mut self, token: Token) {
+        match token {
+            Token::Ack { space, largest } => self.received(space).on_ack_acknowledged(largest),
+            Token::NewConnectionId { .. } => self.local_ids.on_acknowledged(&token),
+            Token::RetireConnectionId { .. } => self.peer_ids.on_acknowledged(&token),
+            Token::Crypto { .. } | Token::NewToken { .. } | Token::HandshakeDone | Token::Ping | Token::Datagram => {}
+            Token::Stream { .. }
+            | Token::ResetStream { .. }
+            | Token::StopSending { .. }
+            | Token::MaxData { .. }
+            | Token::MaxStreamData { .. }
+            | Token::MaxStreams { .. }
+            | Token::DataBlocked { .. }
+            | Token::StreamDataBlocked { .. }
+            | Token::StreamsBlocked { .. } => self.ledger.on_acknowledged(token),
+        }
+    }
+
+    fn on_token_lost(&mut self, token: Token) {
+        match token {
+            //= https://www.rfc-editor.org/rfc/rfc9000#section-13.3
+            //# ACK frames carry the most recent set of acknowledgments and the
+            //# acknowledgment delay from the largest acknowledged packet, as described in
+            //# {{sending-acknowledgments}}.
+            Token::Ack { .. } | Token::Ping => {}
+            // Not sent again (RFC 9221 §5.2).
+            Token::Datagram => {}
+            Token::Crypto { space, offset, data } => self.crypto(space).on_lost(offset, data),
+            Token::NewToken { token } => self.new_tokens.push_back(token),
+            Token::HandshakeDone => self.handshake_done = true,
+            Token::NewConnectionId { .. } => self.local_ids.on_lost(&token),
+            Token::RetireConnectionId { .. } => self.peer_ids.on_lost(&token),
+            Token::Stream { .. }
+            | Token::ResetStream { .. }
+            | Token::StopSending { .. }
+            | Token::MaxData { .. }
+            | Token::MaxStreamData { .. }
+            | Token::MaxStreams { .. }
+            | Token::DataBlocked { .. }
+            | Token::StreamDataBlocked { .. }
+            | Token::StreamsBlocked { .. } => self.ledger.on_lost(token),
+        }
+    }
+
+    fn on_control(
+        &mut self,
+        origin: Origin,
+        space: SpaceId,
+        frame: &Frame<'_>,
+        destination: &ConnectionId,
+    ) -> Result<(), TransportError> {
+        match frame {
+            Frame::Padding { .. } | Frame::Ping | Frame::Ack(_) | Frame::Stream(_) => Ok(()),
+            Frame::Crypto(crypto) => self.on_crypto(origin.now, space, crypto.offset, crypto.data),
+            Frame::ResetStream(frame) => self.ledger.on_reset_stream(frame.id, frame.code, frame.final_size),
+            Frame::StopSending(frame) => self.ledger.on_stop_sending(frame.id, frame.code),
+            Frame::MaxData(frame) => {
+                self.ledger.on_max_data(frame.maximum);
+                Ok(())
+            }
+            Frame::MaxStreamData(frame) => self.ledger.on_max_stream_data(frame.id, frame.maximum),
+            Frame::MaxStreams(frame) => {
+                self.ledger.on_max_streams(frame.direction, frame.maximum);
+                Ok(())
+            }
+            Frame::DataBlocked(frame) => {
+                self.ledger.on_data_blocked(frame.limit);
+                Ok(())
+            }
+            Frame::StreamDataBlocked(frame) => self.ledger.on_stream_data_blocked(frame.id, frame.limit),
+            Frame::StreamsBlocked(frame) => {
+                self.ledger.on_streams_blocked(frame.direction, frame.limit);
+                Ok(())
+            }
+            Frame::NewConnectionId(frame) => self.peer_ids.on_new_connection_id(frame),
+            Frame::RetireConnectionId(frame) => self.local_ids.on_retire(frame.sequence, destination),
+            Frame::PathChallenge(frame) => {
+                if !self.paths.on_challenge(origin.path, frame.data) {
+                    self.stats.hit(Limit::PathResponses);
+                }
+                Ok(())
+            }
+            Frame::PathResponse(frame) => {
+                self.on_path_response(origin.now, frame.data);
+                Ok(())
+            }
+            Frame::NewToken(frame) => self.on_new_token(frame.token),
+            Frame::HandshakeDone => self.on_handshake_done(origin.now),
+            Frame::Datagram(frame) => self.on_datagram_frame(frame.data),
+            Frame::ConnectionClose(close) => {
+                let reason = Bytes::copy_from_slice(truncated(close.reason));
+                let reason = CloseReason::PeerTransport { code: close.code, frame_type: close.frame_type, reason };
+                self.on_peer_closed(origin.now, reason);
+                Ok(())
+            }
+            Frame::ApplicationClose(close) => {
+                let reason = Bytes::copy_from_slice(truncated(close.reason));
+                self.on_peer_closed(origin.now, CloseReason::PeerApplication { code: close.code, reason });
+                Ok(())
+            }
+        }
+    }
+
+    fn on_peer_closed(&mut self, now: Time, reason: CloseReason) {
+        if self.move_on(Trigger::PeerClosed) {
+            self.enter_closing(now, Closing::draining(reason));
+        }
+    }
+
+    fn on_new_token(&mut self, token: &[u8]) -> Result<(), TransportError> {
+        //= https://www.rfc-editor.org/rfc/rfc9000#section-19.7
+        //# A server MUST treat receipt
+        //# of a NEW_TOKEN frame as a connection error of type PROTOCOL_VIOLATION.
+        if self.side.is_server() {
+            return Err(TransportError::protocol_violation("NEW_TOKEN from a client"));
+        }
+        self.events.push_back(Event::NewToken(Bytes::copy_from_slice(token)));
+        Ok(())
+    }
+
+    fn on_handshake_done(&mut self, now: Time) -> Result<(), TransportError> {
+        //= https://www.rfc-editor.org/rfc/rfc9000#section-19.20
+        //# A
+        //# server MUST treat receipt of a HANDSHAKE_DONE frame as a connection error of
+        //# type PROTOCOL_VIOLATION.
+        if self.side.is_server() {
+            return Err(TransportError::protocol_violation("HANDSHAKE_DONE from a client"));
+        }
+        if !self.state.is_established() {
+            return Err(TransportError::protocol_violation("HANDSHAKE_DONE before the handshake was complete"));
+        }
+        self.on_handshake_confirmed(now);
+        Ok(())
+    }
+
+    fn on_datagram_frame(&mut self, data: &[u8]) -> Result<(), TransportError> {
+        //= https://www.rfc-editor.org/rfc/rfc9221#section-3
+        //# An endpoint that receives a DATAGRAM frame when it has not
+        //# indicated support via the transport parameter MUST terminate the connection
+        //# with an error of type PROTOCOL_VIOLATION.
+        if !self.config.datagrams {
+            return Err(TransportError::protocol_violation("a DATAGRAM frame that was not offered").in_frame(FrameType::DATAGRAM.0));
+        }
+        let dropped = self.datagrams.receive(Bytes::copy_from_slice(data));
+        if dropped > 0 {
+            self.stats.datagrams_dropped[1] += dropped;
+            self.stats.hit(Limit::Datagrams);
+        }
+        self.events.push_back(Event::Datagrams);
+        Ok(())
+    }
+
+    /// A 1-RTT packet: the peer may have moved (RFC 9000 §9).
+    pub(super) fn on_one_rtt(&mut self, origin: Origin, newest: bool, probing: bool) {
+        let challenge = self.random.bytes();
+        let pto = self.recovery.pto();
+        if let Migration::Migrated { restart } =
+            self.paths.on_packet(origin.now, origin.path, newest, probing, challenge, pto)
+        {
+            self.stats.migrations += 1;
+            self.after_path_changed(origin.now, restart);
+        }
+    }
+
+    fn on_path_response(&mut self, now: Time, data: [u8; 8]) {
+        // One that matches nothing may be late or forged: it is ignored (RFC 9000 §19.18 permits closing).
+        if self.paths.on_path_response(now, data) {
+            self.stats.paths_validated += 1;
+        }
+    }
+
+    /// The current path is another one now.
+    pub(super) fn after_path_changed(&mut self, now: Time, restart: bool) {
+        //= https://www.rfc-editor.org/rfc/rfc9000#section-9.4
+        //# On confirming a peer's ownership of its new address, an endpoint MUST
+        //# immediately reset the congestion controller and round-trip time estimator for
+        //# the new path to initial values (see {{Sections A.3 and B.3 of QUIC-RECOVERY}}) unless the only change in the
+        //# peer's address is its port number.
+        self.recovery.restart_path(now, !restart);
+        if restart {
+            let initial = congestion::InitialConditions {
+                datagram_size: self.paths.current().datagram_size(),
+                initial_window: self.config.initial_window,
+                now,
+            };
+            self.observed = None;
+            self.awaiting_window = false;
+            self.handle_window(now, self.config.congestion.start(&initial).window());
+        }
+        self.events.push_back(Event::PathChanged { remote: self.paths.current().remote(), restart });
+    }
+
+    pub(super) fn after_datagram_size_changed(&mut self, now: Time) {
+        let size = self.paths.current().datagram_size();
+        self.pacer.set_window(now, self.window, size);
+        self.events.push_back(Event::DatagramSize(size));
+    }
+
+    /// Takes what the id keepers have to say: routes, frames waiting.
+    pub(super) fn drain_ids(&mut self) {
+        while let Some(change) = self.local_ids.poll_route() {
+            match change {
+                crate::output::RouteChange::Add(_) => self.stats.connection_ids_issued += 1,
+                crate::output::RouteChange::Remove(_) => self.stats.connection_ids_retired += 1,
+                _ => {}
+            }
+            self.routes.push(change);
+        }
+        while let Some(change) = self.peer_ids.poll_route() {
+            self.routes.push(change);
+        }
+    }
+}
+
+fn truncated(reason: &[u8]) -> &[u8] {
+    reason.get(..limits::REASON_BYTES).unwrap_or(reason)
+}

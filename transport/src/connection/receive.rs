@@ -1,0 +1,378 @@
+//! The way in: datagrams → coalesced packets → opened packets → frames.
+
+use std::net::SocketAddr;
+use std::ops::Range;
+
+use bytes::{Bytes, BytesMut};
+use codec::packet::{self, Packet, PacketKind, ProtectedHeader};
+use codec::{ConnectionId, Time};
+use recovery::{Ecn, SpaceId};
+use tls::{Level, OpenError};
+
+use super::Connection;
+use crate::error::TransportError;
+use crate::limits::{self, Limit};
+use crate::output::ReceivedDatagrams;
+use crate::path::PathIndex;
+use crate::stats::{PacketDrop, kind_index};
+
+/// Where a datagram came from, and when.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Origin {
+    pub(super) now: Time,
+    pub(super) path: PathIndex,
+    pub(super) remote: SocketAddr,
+    pub(super) ecn: Option<Ecn>,
+}
+
+/// A packet that opened: where its payload is, and what its header said.
+#[derive(Clone, Debug)]
+pub(super) struct OpenedPacket {
+    kind: PacketKind,
+    number: u64,
+    /// In the buffer that it was opened in.
+    payload: Range<usize>,
+    source: ConnectionId,
+    destination: ConnectionId,
+}
+
+/// A packet whose keys are not there yet.
+#[derive(Debug)]
+pub(super) struct EarlyPacket {
+    origin: Origin,
+    level: Level,
+    bytes: BytesMut,
+}
+
+/// What a packet's frames amounted to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Contents {
+    pub(super) ack_eliciting: bool,
+    /// Whether all frames were probing frames (RFC 9000 §9.1).
+    pub(super) probing: bool,
+}
+
+impl Connection {
+    /// Datagrams that were routed here. One buffer holds datagrams of one address.
+    pub fn handle_datagrams(&mut self, now: Time, datagrams: ReceivedDatagrams) {
+        self.now = now;
+        let ReceivedDatagrams { remote, local, ecn, segment_size, mut buffer } = datagrams;
+        let segment_size = if segment_size == 0 { buffer.len().max(1) } else { segment_size };
+        let count = buffer.len().div_ceil(segment_size) as u64;
+        self.stats.datagrams_received += count;
+        self.stats.bytes_received += buffer.len() as u64;
+        if !self.state.is_open() {
+            self.stats.packets_dropped[PacketDrop::AfterClose as usize] += count;
+            self.on_datagrams_after_close(now, remote, local, &mut buffer, segment_size);
+            self.spend(buffer);
+            return;
+        }
+        let Ok(path) = self.paths.on_datagram(now, remote, local, buffer.len()) else {
+            self.stats.packets_dropped[PacketDrop::Other as usize] += count;
+            self.spend(buffer);
+            return;
+        };
+        self.recovery.set_amplification_blocked(false);
+        let origin = Origin { now, path, remote, ecn };
+        if self.state.is_established() && self.early.is_empty() {
+            self.open_run(origin, segment_size, buffer);
+        } else {
+            // Each packet may bring the keys of the next one.
+            while !buffer.is_empty() {
+                let datagram = buffer.split_to(segment_size.min(buffer.len()));
+                self.read_datagram_by_packet(origin, datagram);
+            }
+        }
+    }
+
+    /// The way of bulk: everything in the buffer is opened in place, then read, then the buffer is given back whole.
+    fn open_run(&mut self, origin: Origin, segment_size: usize, mut buffer: BytesMut) {
+        let mut opened = std::mem::take(&mut self.opened);
+        let mut expected = self.received[SpaceId::Application.index()].expected();
+        let mut failure = None;
+        let mut start = 0;
+        while start < buffer.len() && failure.is_none() {
+            let end = (start + segment_size).min(buffer.len());
+            let datagram = &mut buffer[start..end];
+            failure = self.open_datagram(origin, datagram, start, &mut expected, &mut opened).err();
+            start = end;
+        }
+        let whole = buffer.freeze();
+        for packet in opened.drain(..) {
+            if self.state.is_open() {
+                self.read_packet(origin, &whole, &packet);
+            } else {
+                self.stats.drop_packet(PacketDrop::AfterClose);
+            }
+        }
+        self.opened = opened;
+        self.spent.push(whole);
+        if let Some(error) = failure {
+            self.fail(origin.now, error, None);
+        }
+    }
+
+    /// Opens all packets of one datagram that starts at `base` of its buffer.
+    fn open_datagram(
+        &mut self,
+        origin: Origin,
+        datagram: &mut [u8],
+        base: usize,
+        expected: &mut u64,
+        opened: &mut Vec<OpenedPacket>,
+    ) -> Result<(), TransportError> {
+        let mut position = 0;
+        while position < datagram.len() {
+            let rest = &mut datagram[position..];
+            let header = match packet::decode(rest, self.local_ids.length()) {
+                Ok(Packet::Protected(header)) => header,
+                Ok(_) => {
+                    self.stats.drop_packet(PacketDrop::Other);
+                    return Ok(());
+                }
+                Err(_) => {
+                    self.on_unreadable(origin, rest, PacketDrop::Malformed);
+                    return Ok(());
+                }
+            };
+            let packet = &mut rest[..header.end];
+            let at = if header.kind == PacketKind::OneRtt { *expected } else { self.expected(&header) };
+            if let Some(found) = self.open_packet(origin, &header, packet, at)? {
+                if header.kind == PacketKind::OneRtt {
+                    *expected = (*expected).max(found.number + 1);
+                }
+                let shift = base + position;
+                opened.push(OpenedPacket {
+                    payload: found.payload.start + shift..found.payload.end + shift,
+                    ..found
+                });
+            }
+            position += header.end;
+        }
+        Ok(())
+    }
+
+    /// The way of the handshake: packet by packet, since each may change what the next one means.
+    fn read_datagram_by_packet(&mut self, origin: Origin, mut datagram: BytesMut) {
+        let mut first_destination = None;
+        while !datagram.is_empty() && self.state.is_open() {
+            let header = match packet::decode(&datagram, self.local_ids.length()) {
+                Ok(Packet::Protected(header)) => header,
+                Ok(Packet::Retry(retry)) => {
+                    if self.on_retry(&retry, origin.remote) {
+                        self.stats.packets_received[kind_index(PacketKind::Retry)] += 1;
+                    } else {
+                        self.stats.drop_packet(PacketDrop::Other);
+                    }
+                    return;
+                }
+                Ok(Packet::VersionNegotiation(negotiation)) => {
+                    self.on_version_negotiation(origin.now, &negotiation);
+                    return;
+                }
+                Err(_) => {
+                    self.on_unreadable(origin, &datagram, PacketDrop::Malformed);
+                    return;
+                }
+            };
+            //= https://www.rfc-editor.org/rfc/rfc9000#section-12.2
+            //# Receivers SHOULD ignore any subsequent packets with a different Destination
+            //# Connection ID than the first packet in the datagram.
+            if *first_destination.get_or_insert(header.destination) != header.destination {
+                self.stats.drop_packet(PacketDrop::UnexpectedConnectionId);
+                return;
+            }
+            let mut packet = datagram.split_to(header.end);
+            let expected = self.expected(&header);
+            match self.open_packet(origin, &header, &mut packet, expected) {
+                Ok(Some(found)) => self.read_packet(origin, &packet.freeze(), &found),
+                Ok(None) if self.wants_later(level(header.kind)) => self.keep_early(origin, level(header.kind), packet),
+                Ok(None) => {}
+                Err(error) => self.fail(origin.now, error, None),
+            }
+            self.read_early();
+        }
+    }
+
+    fn expected(&self, header: &ProtectedHeader) -> u64 {
+        self.received[space(header.kind).index()].expected()
+    }
+
+    /// Opens one packet in place. `Ok(None)`: it was forgotten, and counted, or its keys are still to come.
+    fn open_packet(
+        &mut self,
+        origin: Origin,
+        header: &ProtectedHeader,
+        packet: &mut [u8],
+        expected: u64,
+    ) -> Result<Option<OpenedPacket>, TransportError> {
+        if header.kind != PacketKind::OneRtt && header.version != self.version {
+            self.stats.drop_packet(PacketDrop::Other);
+            return Ok(None);
+        }
+        let level = level(header.kind);
+        if self.wants_later(level) {
+            return Ok(None);
+        }
+        match self.keys.open(level, packet, header.packet_number_offset, expected, origin.now) {
+            Ok(found) => Ok(Some(OpenedPacket {
+                kind: header.kind,
+                number: found.number,
+                payload: found.payload,
+                source: header.source,
+                destination: header.destination,
+            })),
+            Err(OpenError::KeysUnavailable) => {
+                self.stats.drop_packet(PacketDrop::KeysUnavailable);
+                Ok(None)
+            }
+            Err(OpenError::Undecryptable) => {
+                self.stats.decrypt_failures[level.index()] += 1;
+                self.on_unreadable(origin, packet, PacketDrop::Undecryptable);
+                Ok(None)
+            }
+            Err(violation) => match violation.close_code() {
+                Some(code) => Err(TransportError::new(code, violation.reason())),
+                None => Ok(None),
+            },
+        }
+    }
+
+    /// Whether packets of this level cannot be opened yet but will be.
+    fn wants_later(&self, level: Level) -> bool {
+        match level {
+            Level::Initial | Level::ZeroRtt => false,
+            Level::Handshake => self.handshake.is_some() && !self.keys.can_open(level),
+            //= https://www.rfc-editor.org/rfc/rfc9001#section-5.7
+            //# Even if it has 1-RTT secrets, a client MUST NOT process incoming 1-RTT
+            //# protected packets before the TLS handshake is complete.
+            Level::OneRtt => !self.state.is_established(),
+        }
+    }
+
+    fn keep_early(&mut self, origin: Origin, level: Level, bytes: BytesMut) {
+        let held: usize = self.early.iter().map(|packet| packet.bytes.len()).sum();
+        if self.early.len() >= limits::EARLY_PACKETS || held + bytes.len() > limits::EARLY_BYTES {
+            self.stats.hit(Limit::EarlyPackets);
+            self.stats.drop_packet(PacketDrop::KeysUnavailable);
+            return;
+        }
+        // A copy, so that a few packets do not hold a whole receive buffer.
+        self.early.push(EarlyPacket { origin, level, bytes: BytesMut::from(&bytes[..]) });
+    }
+
+    /// Reads packets whose keys have come meanwhile.
+    fn read_early(&mut self) {
+        while let Some(index) = self.early.iter().position(|packet| !self.wants_later(packet.level)) {
+            let EarlyPacket { origin, mut bytes, .. } = self.early.remove(index);
+            let Ok(Packet::Protected(header)) = packet::decode(&bytes, self.local_ids.length()) else { continue };
+            let expected = self.expected(&header);
+            match self.open_packet(origin, &header, &mut bytes, expected) {
+                Ok(Some(found)) => self.read_packet(origin, &bytes.freeze(), &found),
+                Ok(None) => {}
+                Err(error) => self.fail(origin.now, error, None),
+            }
+            if !self.state.is_open() {
+                return;
+            }
+        }
+    }
+
+    /// A datagram, or the rest of one, that says nothing. It may be the peer's last word.
+    fn on_unreadable(&mut self, origin: Origin, bytes: &[u8], reason: PacketDrop) {
+        //= https://www.rfc-editor.org/rfc/rfc9000#section-10.3.1
+        //# An endpoint detects a potential Stateless Reset using the last 16 bytes of
+        //# the UDP datagram.
+        if let Some(token) = packet::stateless_reset::trailing_token(bytes)
+            && self.peer_ids.is_reset_token(&token)
+        {
+            self.handle_stateless_reset(origin.now);
+            return;
+        }
+        self.stats.drop_packet(reason);
+    }
+
+    /// Reads an opened packet: its number, its ids, its frames.
+    fn read_packet(&mut self, origin: Origin, whole: &Bytes, packet: &OpenedPacket) {
+        let space = space(packet.kind);
+        let received = &self.received[space.index()];
+        if !received.is_new(packet.number) {
+            self.stats.drop_packet(PacketDrop::Duplicate);
+            return;
+        }
+        let newest = received.largest().is_none_or(|largest| packet.number > largest);
+        if !self.accepts_ids(packet) {
+            self.stats.drop_packet(PacketDrop::UnexpectedConnectionId);
+            return;
+        }
+        let contents = match self.read_frames(origin, whole, packet.kind, packet.payload.clone(), &packet.destination) {
+            Ok(contents) => contents,
+            Err(error) => {
+                self.fail(origin.now, error, None);
+                return;
+            }
+        };
+        self.stats.packets_received[kind_index(packet.kind)] += 1;
+        self.received[space.index()].on_packet(packet.number, origin.now, contents.ack_eliciting, origin.ecn, false);
+        if !self.state.is_open() {
+            return;
+        }
+        self.restart_idle(origin.now);
+        self.sent_since_received = false;
+        match packet.kind {
+            PacketKind::Handshake if self.side.is_server() => {
+                //= https://www.rfc-editor.org/rfc/rfc9001#section-4.9.1
+                //# a server MUST discard Initial keys when it first
+                //# successfully processes a Handshake packet.
+                self.discard_space(SpaceId::Initial);
+                //= https://www.rfc-editor.org/rfc/rfc9000#section-8.1
+                //# Once an endpoint has successfully processed a Handshake packet from the peer, it can consider the peer
+                //# address to have been validated.
+                self.paths.validate_current();
+            }
+            PacketKind::OneRtt => self.on_one_rtt(origin, newest, contents.probing),
+            _ => {}
+        }
+    }
+
+    /// Whether a long header packet carries the ids that this point of the handshake expects; takes the peer's first one.
+    fn accepts_ids(&mut self, packet: &OpenedPacket) -> bool {
+        if packet.kind == PacketKind::OneRtt {
+            return true;
+        }
+        let is_client = self.side.is_client();
+        let Some(handshake) = &mut self.handshake else { return true };
+        match handshake.peer_source {
+            //= https://www.rfc-editor.org/rfc/rfc9000#section-7.2
+            //# Any further changes to the Destination Connection ID are only
+            //# permitted if the values are taken from NEW_CONNECTION_ID frames; if
+            //# subsequent Initial packets include a different Source Connection ID, they MUST
+            //# be discarded.
+            Some(source) => source == packet.source,
+            None => {
+                handshake.peer_source = Some(packet.source);
+                if is_client {
+                    self.peer_ids.replace_initial(packet.source);
+                }
+                true
+            }
+        }
+    }
+}
+
+pub(super) const fn space(kind: PacketKind) -> SpaceId {
+    match kind {
+        PacketKind::Initial | PacketKind::Retry | PacketKind::VersionNegotiation => SpaceId::Initial,
+        PacketKind::Handshake => SpaceId::Handshake,
+        PacketKind::ZeroRtt | PacketKind::OneRtt => SpaceId::Application,
+    }
+}
+
+const fn level(kind: PacketKind) -> Level {
+    match kind {
+        PacketKind::Initial | PacketKind::Retry | PacketKind::VersionNegotiation => Level::Initial,
+        PacketKind::Handshake => Level::Handshake,
+        PacketKind::ZeroRtt => Level::ZeroRtt,
+        PacketKind::OneRtt => Level::OneRtt,
+    }
+}

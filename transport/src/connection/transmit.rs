@@ -1,0 +1,268 @@
+//! The way out: what may leave now, in which datagrams. Packets are built in `packet.rs`.
+
+use codec::Time;
+use recovery::SpaceId;
+use tls::Level;
+
+use super::Connection;
+use super::state::State;
+use crate::output::{Transmit, TransmitWanted};
+use crate::path::OffPath;
+use crate::stats::SendLimit;
+
+/// The smallest UDP payload of a datagram with an Initial, and of one that probes a path (RFC 9000 §14.1, §8.2.1).
+pub(super) const SMALLEST_FULL_DATAGRAM: usize = 1200;
+/// A packet is not begun in less room than this: a long header, a few frames, a tag.
+const SMALLEST_PACKET: usize = 100;
+/// Segments of one GSO send (UDP_MAX_SEGMENTS of the kernel).
+const SEGMENTS: usize = 64;
+
+/// What may be put in a packet.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Permission {
+    /// Anything.
+    Everything,
+    /// Only what does not count as in flight: acknowledgements.
+    Acknowledgements,
+}
+
+impl Connection {
+    /// Fills `buffer` with datagrams for one address, as many as may leave now. Call again until it returns `None`.
+    ///
+    /// All datagrams but the last are of the same size. `buffer` should have room for 64 KiB; less gives smaller batches.
+    pub fn poll_transmit(&mut self, now: Time, buffer: &mut [u8]) -> Option<Transmit> {
+        self.now = now;
+        match self.state {
+            State::Closing => return self.transmit_close(now, buffer),
+            State::Draining | State::Drained => return None,
+            State::Handshaking | State::Connected | State::Confirmed => {}
+        }
+        let transmit = self
+            .transmit_off_path(now, buffer)
+            .or_else(|| self.transmit_current(now, buffer))
+            .or_else(|| self.transmit_mtu_probe(now, buffer));
+        if !self.state.is_open() {
+            // Sealing found that the keys are worn out.
+            return self.transmit_close(now, buffer);
+        }
+        transmit
+    }
+
+    /// Whether there is anything that the pacer or the window must permit.
+    pub fn wants_to_transmit(&self) -> bool {
+        SpaceId::ALL.into_iter().any(|space| self.wants_to_send(space))
+    }
+
+    fn transmit_current(&mut self, now: Time, buffer: &mut [u8]) -> Option<Transmit> {
+        self.wanted = None;
+        let size = usize::from(self.paths.current().datagram_size());
+        let mut segment_size = 0;
+        let mut used = 0;
+        for _ in 0..SEGMENTS {
+            let room = if used == 0 { size } else { segment_size };
+            let Some(datagram) = buffer.get_mut(used..used + room) else { break };
+            let Some(length) = self.build_datagram(now, datagram) else { break };
+            if used == 0 {
+                segment_size = length;
+            }
+            used += length;
+            self.count_datagram(length);
+            if length < size || length < segment_size {
+                break;
+            }
+        }
+        if used == 0 {
+            return None;
+        }
+        Some(self.transmit_of(segment_size, used))
+    }
+
+    fn transmit_of(&self, segment_size: usize, length: usize) -> Transmit {
+        let path = self.paths.current();
+        Transmit {
+            remote: path.remote(),
+            local: path.local(),
+            ecn: self.marks_ecn().then_some(recovery::Ecn::Ect0),
+            segment_size,
+            length,
+        }
+    }
+
+    pub(super) fn marks_ecn(&self) -> bool {
+        self.config.ecn && self.recovery.marks_ecn()
+    }
+
+    fn count_datagram(&mut self, length: usize) {
+        self.stats.datagrams_sent += 1;
+        self.stats.bytes_sent += length as u64;
+    }
+
+    /// Builds the next datagram for the current path and says how long it is.
+    fn build_datagram(&mut self, now: Time, datagram: &mut [u8]) -> Option<usize> {
+        let room = self.amplification_room(now, datagram.len())?;
+        let permission = self.permission(now, room);
+        let mut length = 0;
+        let mut in_flight = false;
+        let spaces = SpaceId::ALL.map(|space| self.may_send(now, space, permission));
+        for space in SpaceId::ALL {
+            if !spaces[space.index()] || room - length < SMALLEST_PACKET && length > 0 {
+                continue;
+            }
+            let later = SpaceId::ALL.into_iter().skip(space.index() + 1).any(|later| spaces[later.index()]);
+            // A datagram with an Initial is padded in its last packet (RFC 9000 §14.1).
+            let initial = spaces[SpaceId::Initial.index()];
+            let pad = initial && (!later || self.fills(space, room - length));
+            let content = self.content(now, space, permission);
+            if let Some(built) = self.build_packet(now, space, &mut datagram[..room], length, content, pad) {
+                length = built.end;
+                in_flight |= built.in_flight;
+            }
+        }
+        if length == 0 {
+            return None;
+        }
+        self.paths.on_sent(length);
+        if in_flight {
+            self.pacer.on_sent(now, length as u64);
+        }
+        Some(length)
+    }
+
+    /// Whether what waits in `space` leaves no room for another packet behind it.
+    fn fills(&self, space: SpaceId, room: usize) -> bool {
+        self.crypto[space.index()].pending_bytes() + SMALLEST_PACKET * 2 > room
+    }
+
+    /// How much of `wanted` may be sent to an address that is perhaps not the peer's (RFC 9000 §8).
+    fn amplification_room(&mut self, now: Time, wanted: usize) -> Option<usize> {
+        let available = self.paths.current().sendable();
+        if available >= wanted as u64 {
+            return Some(wanted);
+        }
+        let available = usize::try_from(available).unwrap_or(usize::MAX);
+        // Datagrams with ack-eliciting Initials must be full; after that, a small one may serve to validate the path.
+        if self.keys.can_seal(Level::Initial) || available < SMALLEST_PACKET {
+            if SpaceId::ALL.into_iter().any(|space| self.wants_to_send(space)) {
+                self.stats.amplification_blocked += 1;
+                self.stats.hit(crate::limits::Limit::Amplification);
+                self.recovery.set_amplification_blocked(true);
+                self.limit_by(now, SendLimit::Amplification);
+            }
+            return None;
+        }
+        Some(available)
+    }
+
+    /// What window and pacer permit for a datagram of `size` bytes.
+    fn permission(&mut self, now: Time, size: usize) -> Permission {
+        let size = size as u64;
+        let wants = self.wants_to_transmit();
+        //= https://www.rfc-editor.org/rfc/rfc9002#section-7
+        //# An endpoint MUST NOT send a packet if it would cause bytes_in_flight (see
+        //# {{vars-of-interest}}) to be larger than the congestion window, unless the packet
+        //# is sent on a PTO timer expiration (see {{pto}}) or when entering recovery (see
+        //# {{recovery-period}}).
+        let fits = self.recovery.bytes_in_flight().saturating_add(size) <= self.window.congestion_window;
+        if !fits || self.recovery.is_full() {
+            if wants {
+                self.window_was_full = true;
+                self.limit_by(now, SendLimit::Congestion);
+            }
+            return Permission::Acknowledgements;
+        }
+        if self.awaiting_window {
+            return Permission::Acknowledgements;
+        }
+        if self.pacer.available(now) < size {
+            if wants {
+                self.limit_by(now, SendLimit::Pacing);
+                self.want_transmit(now, size);
+            }
+            return Permission::Acknowledgements;
+        }
+        if !wants {
+            let limit = match self.ledger.blocked_by() {
+                Some(crate::stream::ledger::FlowBlocked::Connection) => SendLimit::FlowConnection,
+                Some(crate::stream::ledger::FlowBlocked::Stream) => SendLimit::FlowStream,
+                None => SendLimit::Application,
+            };
+            self.limit_by(now, limit);
+            if limit == SendLimit::Application && self.state.is_established() {
+                self.recovery.on_application_limited();
+            }
+        }
+        Permission::Everything
+    }
+
+    fn want_transmit(&mut self, now: Time, size: u64) {
+        let room = self.window.congestion_window.saturating_sub(self.recovery.bytes_in_flight());
+        let bytes = self.window.quantum.min(room).max(size);
+        self.wanted = Some(TransmitWanted { at: self.pacer.next_release(now, bytes), bytes });
+    }
+
+    /// Whether a packet of `space` is to be built now.
+    fn may_send(&self, now: Time, space: SpaceId, permission: Permission) -> bool {
+        let level = match space {
+            SpaceId::Initial => Level::Initial,
+            SpaceId::Handshake => Level::Handshake,
+            SpaceId::Application => Level::OneRtt,
+        };
+        if !self.keys.can_seal(level) {
+            return false;
+        }
+        let data = self.wants_to_send(space)
+            && (permission == Permission::Everything || self.probes[space.index()] > 0);
+        data || self.received[space.index()].is_ack_due(now)
+    }
+
+    /// Whether `space` has anything to send that must be acknowledged.
+    pub(super) fn wants_to_send(&self, space: SpaceId) -> bool {
+        let index = space.index();
+        self.crypto[index].has_pending()
+            || self.ping[index]
+            || space == SpaceId::Application
+                && self.state.is_established()
+                && (self.handshake_done
+                    || self.ledger.wants_to_send()
+                    || self.local_ids.has_pending()
+                    || self.peer_ids.has_pending()
+                    || self.datagrams.has_pending()
+                    || !self.new_tokens.is_empty()
+                    || self.paths.has_current_frames())
+    }
+
+    /// A challenge or an answer for an address that is not the current one (RFC 9000 §8.2, §9.3.3).
+    fn transmit_off_path(&mut self, now: Time, buffer: &mut [u8]) -> Option<Transmit> {
+        if !self.keys.can_seal(Level::OneRtt) || !self.state.is_established() {
+            return None;
+        }
+        let OffPath { index, frames } = self.paths.poll_off_path()?;
+        let available = usize::try_from(self.paths.path(index)?.sendable()).unwrap_or(usize::MAX);
+        //= https://www.rfc-editor.org/rfc/rfc9000#section-8.2.1
+        //# An endpoint MUST expand datagrams that contain a PATH_CHALLENGE frame to at
+        //# least the smallest allowed maximum datagram size of 1200 bytes, unless the
+        //# anti-amplification limit for the path does not permit sending a datagram of this
+        //# size.
+        let room = SMALLEST_FULL_DATAGRAM.min(available);
+        let datagram = buffer.get_mut(..room)?;
+        let built = self.build_path_packet(now, datagram, &frames)?;
+        self.paths.on_sent_to(index, built);
+        self.count_datagram(built);
+        let path = self.paths.path(index)?;
+        Some(Transmit { remote: path.remote(), local: path.local(), ecn: None, segment_size: built, length: built })
+    }
+
+    /// A datagram larger than the path is known to carry (RFC 9000 §14.3).
+    fn transmit_mtu_probe(&mut self, now: Time, buffer: &mut [u8]) -> Option<Transmit> {
+        if self.state != State::Confirmed || self.awaiting_window || self.recovery.is_full() {
+            return None;
+        }
+        let size = self.paths.next_mtu_probe(now)?;
+        let datagram = buffer.get_mut(..usize::from(size))?;
+        let built = self.build_mtu_probe(now, datagram)?;
+        self.paths.on_mtu_probe_sent(now, size);
+        self.paths.on_sent(built);
+        self.count_datagram(built);
+        Some(Transmit { ecn: None, ..self.transmit_of(built, built) })
+    }
+}
