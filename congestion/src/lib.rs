@@ -1,1 +1,66 @@
-//! Under construction.
+//! How much may be in flight, and when the next byte may leave (RFC 9002 §7, RFC 9438, RFC 9406).
+//!
+//! A [`Controller`] hears once a turn what the path did (bytes acknowledged, lost, marked, and how long they took) and keeps
+//! one number: the window. A [`Pacer`] spreads that window over time. Neither sees a packet, a clock or a socket.
+//!
+//! What it isn't: it does not decide which packet is lost (that is `recovery`), does not hold packets back (that is the
+//! connection), and has no randomness, allocation per turn, lock or floating point.
+//!
+//! ```text
+//!  acknowledgements, losses, marks                         bytes that leave
+//!        │ one Observed a turn                                    │
+//!        ▼                                                        ▼
+//!   Controller ── Window { congestion_window, pacing_rate, quantum } ─▶ Pacer ─▶ "n bytes now" or "not before t"
+//!        │
+//!        └── Snapshot ─▶ Algorithm::start_from ─▶ another Controller, in the middle of the connection
+//! ```
+//!
+//! Meet these types first: [`Controller`] (the trait), [`Observed`] (all it ever hears), [`Window`] (all it ever says),
+//! [`Snapshot`] (what it hands to its successor), [`Algorithm`] (who can be asked for by name).
+//!
+//! To add an algorithm: implement [`Controller`], building on [`PathModel`] and [`RecoveryPeriod`] where they fit, run it
+//! through [`conformance::check`], and, if it lives here, add a variant to [`Algorithm`].
+//!
+//! | Specification | Where |
+//! |---|---|
+//! | RFC 9002 §7.2 initial and minimum window, §7.3 states, §7.6 persistent congestion | [`new_reno`], [`recovery_period`] |
+//! | RFC 9002 §7.7 pacing | [`window`] (the rate), [`pacer`] (the bucket) |
+//! | RFC 9002 §7.8 an underused window does not grow | [`path_model`] |
+//! | RFC 9438 CUBIC | [`cubic`] |
+//! | RFC 9406 HyStart++ | [`hystart`] |
+//!
+//! Tested against points of the RFC's own formulas, by properties over arbitrary schedules and arbitrary [`Observed`],
+//! and by running every algorithm over a modelled bottleneck (`src/bottleneck.rs`).
+#![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod algorithm;
+mod arithmetic;
+pub mod conformance;
+mod controller;
+pub mod cubic;
+pub mod hystart;
+pub mod new_reno;
+mod observed;
+pub mod pacer;
+pub mod path_model;
+pub mod recovery_period;
+mod snapshot;
+pub mod window;
+
+#[cfg(test)]
+mod bottleneck;
+
+pub use algorithm::{Algorithm, InitialConditions, UnknownAlgorithm};
+pub use controller::{Controller, Events};
+pub use cubic::Cubic;
+pub use new_reno::NewReno;
+pub use observed::{Delivery, Observed, RttView};
+pub use pacer::Pacer;
+pub use path_model::PathModel;
+pub use recovery_period::{RecoveryPeriod, Signal};
+pub use snapshot::Snapshot;
+pub use window::{MINIMUM_DATAGRAM_SIZE, Window, initial_window, minimum_window};

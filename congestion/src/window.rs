@@ -1,0 +1,73 @@
+//! [`Window`]: everything a controller ever says, and how a window becomes a pacing rate (RFC 9002 §7.2, §7.7).
+
+use core::time::Duration;
+
+use crate::arithmetic::{NANOSECONDS, mul_div};
+
+/// The smallest maximum datagram size QUIC allows, in bytes (RFC 9000 §14).
+pub const MINIMUM_DATAGRAM_SIZE: u16 = 1200;
+/// No window is larger than this, in bytes: a tebibyte, beyond every path.
+pub const MAXIMUM_WINDOW: u64 = 1 << 40;
+/// What one call to the socket carries at most with segmentation offload, and so the most that leaves at once, in bytes.
+pub const MAXIMUM_QUANTUM: u64 = 64 * 1024;
+/// Below this RTT a path is not paced: no timer is fine enough to spread a window over it.
+pub const UNPACED_BELOW: Duration = Duration::from_millis(1);
+
+/// How much may be in flight, how fast it may leave, and in what portions.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Window {
+    /// Bytes that may be in flight; never below two datagrams.
+    pub congestion_window: u64,
+    /// Bytes a second that may leave; 0 means that the window alone limits.
+    pub pacing_rate: u64,
+    /// Bytes that may leave at once, back to back; at least one datagram.
+    pub quantum: u64,
+}
+
+impl Window {
+    /// The window of a controller that has no rate of its own: the window spread over the RTT, a little faster than that.
+    ///
+    /// `ramping` is slow start, where the window doubles each RTT and so must the rate; it may then burst the initial window.
+    /// Without a sample (`None`) and on paths below [`UNPACED_BELOW`] there is no rate.
+    pub fn paced(congestion_window: u64, smoothed_rtt: Option<Duration>, datagram_size: u16, ramping: bool) -> Self {
+        let two = minimum_window(datagram_size);
+        let Some(rtt) = smoothed_rtt.filter(|rtt| *rtt >= UNPACED_BELOW) else {
+            return Self { congestion_window, pacing_rate: 0, quantum: MAXIMUM_QUANTUM.max(two) };
+        };
+        //= https://www.rfc-editor.org/rfc/rfc9002#section-7.7
+        //# Using a value for N that is small, but at least 1 (for example, 1.25)
+        //# ensures that variations in RTT do not result in underutilization of
+        //# the congestion window.
+        let quarters = if ramping { 8 } else { 5 };
+        let nanoseconds = u64::try_from(rtt.as_nanos()).unwrap_or(u64::MAX).max(1);
+        let pacing_rate = mul_div(congestion_window.saturating_mul(quarters) / 4, NANOSECONDS, nanoseconds).max(1);
+        //= https://www.rfc-editor.org/rfc/rfc9002#section-7.7
+        //# Senders SHOULD limit bursts to the initial congestion window; see
+        //# Section 7.2.  A sender with knowledge that the network path to the
+        //# receiver can absorb larger bursts MAY use a higher limit.
+        let floor = if ramping { initial_window(datagram_size) } else { two };
+        Self { congestion_window, pacing_rate, quantum: quantum(pacing_rate, floor) }
+    }
+}
+
+/// The portion for a rate: what it releases in a millisecond, at most [`MAXIMUM_QUANTUM`], at least `floor`. In bytes.
+pub fn quantum(pacing_rate: u64, floor: u64) -> u64 {
+    (pacing_rate / 1000).min(MAXIMUM_QUANTUM).max(floor)
+}
+
+/// kInitialWindow in bytes, for a maximum datagram size.
+pub fn initial_window(datagram_size: u16) -> u64 {
+    //= https://www.rfc-editor.org/rfc/rfc9002#section-7.2
+    //# Endpoints SHOULD use an initial congestion window of ten times the
+    //# maximum datagram size (max_datagram_size), while limiting the window to
+    //# the larger of 14,720 bytes or twice the maximum datagram size.
+    let size = u64::from(datagram_size.max(MINIMUM_DATAGRAM_SIZE));
+    (10 * size).min((2 * size).max(14_720))
+}
+
+/// kMinimumWindow in bytes, for a maximum datagram size.
+pub fn minimum_window(datagram_size: u16) -> u64 {
+    //= https://www.rfc-editor.org/rfc/rfc9002#section-7.2
+    //# The RECOMMENDED value is 2 * max_datagram_size.
+    2 * u64::from(datagram_size.max(MINIMUM_DATAGRAM_SIZE))
+}
