@@ -7,7 +7,7 @@ use codec::cursor::Writer;
 use codec::frame::{ApplicationClose, ConnectionClose, Frame};
 use codec::packet::{self, Packet, VersionNegotiation};
 use codec::{Time, TransportErrorCode};
-use recovery::SpaceId;
+use recovery::{SentPacket, SpaceId};
 use tls::TAG_LENGTH;
 
 use super::Connection;
@@ -18,6 +18,7 @@ use crate::error::TransportError;
 use crate::limits;
 use crate::output::{CloseReason, Event, Transmit};
 use crate::stats::{PacketDrop, kind_index};
+use crate::token::Tokens;
 use crate::version_negotiation::{self, Judgement};
 
 /// Which kind of code a CONNECTION_CLOSE carries.
@@ -278,7 +279,16 @@ impl Connection {
         let length = writer.position() + TAG_LENGTH;
         let packet = Unsealed { space, number, number_length, header, eliciting: false, in_flight: false };
         self.seal(datagram.get_mut(position..)?, length, &packet)?;
-        self.recovery.skip_sent(space, now);
+        self.recovery.on_sent(space, SentPacket {
+            number,
+            at: now,
+            bytes: u16::try_from(length).unwrap_or(u16::MAX),
+            ack_eliciting: false,
+            in_flight: false,
+            ecn: false,
+            mtu_probe: false,
+            tokens: Tokens::new(),
+        });
         self.stats.packets_sent[kind_index(kind_of(space))] += 1;
         Some(position + length)
     }

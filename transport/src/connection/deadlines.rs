@@ -74,7 +74,7 @@ impl Connection {
             self.paths.on_mtu_deadline(now);
         }
         if due(self.keys.deadline()) {
-            self.keys.on_deadline(now);
+            self.keys.on_tick(now);
         }
         if due(self.ledger.deadline()) {
             self.ledger.on_deadline(now);
@@ -87,10 +87,10 @@ impl Connection {
     fn on_recovery_deadline(&mut self, now: Time) {
         let prior = self.recovery.bytes_in_flight();
         let mut outcome = std::mem::take(&mut self.outcome);
+        let space = self.recovery.deadline(now).map_or(SpaceId::Application, |deadline| deadline.space);
         self.recovery.on_deadline(now, &mut outcome);
         let probes = outcome.probes;
         self.outcome = outcome;
-        let space = self.outcome.lost_space.unwrap_or(SpaceId::Application);
         self.apply_outcome(now, space, prior);
         if self.recovery.pto_count() > limits::PROBE_TIMEOUTS {
             self.stats.hit(Limit::ProbeTimeouts);

@@ -7,7 +7,7 @@ use codec::frame::{self, Ack, Frame, FrameType, Stream};
 use codec::packet::PacketKind;
 use codec::{ConnectionId, Time};
 use congestion::{Delivery, Observed, RttView};
-use recovery::{AckError, EcnVerdict, SpaceId};
+use recovery::{EcnVerdict, SpaceId};
 
 use super::receive::{Contents, Origin, space};
 use super::state::Trigger;
@@ -90,10 +90,7 @@ impl Connection {
         //# send as a connection error of type PROTOCOL_VIOLATION, if it is able to detect
         //# the condition.
         result.map_err(|error| {
-            TransportError::protocol_violation(match error {
-                AckError::NeverSent => "an acknowledgement of a packet that was never sent",
-                AckError::Skipped => "an acknowledgement of a packet number that was left out",
-            })
+            TransportError::protocol_violation(error.as_str())
         })?;
         if space == SpaceId::Application
             && let Some(largest) = self.outcome.largest_newly_acknowledged
@@ -195,7 +192,7 @@ impl Connection {
         observed.rtt_sample = outcome.rtt_sample.or(observed.rtt_sample);
         if let Some(sample) = &outcome.delivery {
             observed.delivery = Some(Delivery {
-                rate: sample.rate,
+                rate: sample.rate(),
                 delivered: sample.delivered,
                 interval: sample.interval,
                 application_limited: sample.application_limited,
@@ -397,7 +394,6 @@ impl Connection {
 
     pub(super) fn after_datagram_size_changed(&mut self, now: Time) {
         let size = self.paths.current().datagram_size();
-        self.pacer.set_window(now, self.window, size);
         self.events.push_back(Event::DatagramSize(size));
     }
 

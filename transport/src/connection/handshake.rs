@@ -55,10 +55,10 @@ pub struct HandshakeData {
     pub server_name: Option<String>,
     /// Whether a ticket of an earlier connection was used.
     pub resumed: bool,
-    /// The cipher suite, by its IANA name.
-    pub cipher_suite: &'static str,
-    /// The key exchange group, by its IANA name.
-    pub group: &'static str,
+    /// The cipher suite.
+    pub cipher_suite: Option<tls::CipherSuite>,
+    /// The key exchange group.
+    pub group: Option<tls::KeyExchangeGroup>,
     /// The peer's certificates in DER, its own first.
     pub peer_certificates: Vec<Vec<u8>>,
 }
@@ -67,7 +67,7 @@ pub struct HandshakeData {
 #[derive(Debug)]
 pub struct ClientBeginning {
     /// Who the server must prove to be.
-    pub server_name: tls::ServerName<'static>,
+    pub server_name: tls::pki_types::ServerName<'static>,
     /// The settings of TLS.
     pub tls: std::sync::Arc<tls::ClientConfig>,
     /// The first version to try.
@@ -108,8 +108,9 @@ impl Connection {
         let mut random = Random::new(&beginning.seed);
         let grease = beginning.config.grease.then(|| codec::parameters::Grease { seed: random.number() });
         let encoded = own.encode(Side::Client, grease);
+        let suite = tls::InitialSuite::of_client(&client.tls);
         let session = Session::client(client.tls, client.version, client.server_name, encoded)?;
-        let keys = KeyRing::new(Side::Client, client.version, &client.original_destination);
+        let keys = KeyRing::with_suite(suite, Side::Client, client.version, &client.original_destination);
         let handshake = Handshake {
             original_destination: client.original_destination,
             retry_source: None,
@@ -124,7 +125,10 @@ impl Connection {
         let mut connection = Self::new(beginning, Side::Client, client.version, session, keys, handshake, peer_ids, random);
         connection.paths.validate_current();
         let now = connection.now;
-        connection.drive_handshake(now).map_err(SessionError::from_transport)?;
+        // What TLS has to say by itself cannot break a rule of the peer's.
+        if let Err(error) = connection.drive_handshake(now) {
+            connection.fail(now, error, None);
+        }
         Ok(connection)
     }
 
@@ -140,9 +144,10 @@ impl Connection {
         let own = parameters::with_versions(own, server.version, &beginning.config);
         let mut random = Random::new(&beginning.seed);
         let grease = beginning.config.grease.then(|| codec::parameters::Grease { seed: random.number() });
+        let suite = tls::InitialSuite::of_server(&server.tls);
         let session = Session::server(server.tls, server.version, own.encode(Side::Server, grease))?;
         let initial = server.retry_source.unwrap_or(server.original_destination);
-        let keys = KeyRing::new(Side::Server, server.version, &initial);
+        let keys = KeyRing::with_suite(suite, Side::Server, server.version, &initial);
         let handshake = Handshake {
             original_destination: server.original_destination,
             retry_source: server.retry_source,
@@ -187,7 +192,7 @@ impl Connection {
         // The window of before the first answer of the controller: what the same controller begins with.
         let window = config.congestion.start(&initial).window();
         let mut pacer = congestion::Pacer::new();
-        pacer.set_window(now, window, config.initial_datagram_size);
+        pacer.set_window(now, window);
         let next_skipped = 64 + random.number() % 512;
         let ledger = Ledger::new(side, parameters::local_limits(&config));
         Self {
@@ -235,6 +240,7 @@ impl Connection {
             early: Vec::new(),
             now,
             tls_failure: None,
+            key_updates: (0, 0),
             stats: Stats::default(),
             random,
             config,
@@ -306,7 +312,7 @@ impl Connection {
                 handshake.write_space = next;
                 if next == SpaceId::Handshake {
                     handshake.read_space = SpaceId::Handshake;
-                    self.recovery.set_has_handshake_keys(true);
+                    self.recovery.on_handshake_keys();
                 }
             }
         }
@@ -346,8 +352,8 @@ impl Connection {
             server_name: session.server_name().map(str::to_owned),
             resumed: session.is_resumed(),
             cipher_suite: session.cipher_suite(),
-            group: session.group(),
-            peer_certificates: session.peer_certificates(),
+            group: session.key_exchange_group(),
+            peer_certificates: session.peer_certificates().unwrap_or_default().iter().map(|der| der.to_vec()).collect(),
         }));
         if let Some(handshake) = &mut self.handshake {
             handshake.read_space = SpaceId::Application;
@@ -364,7 +370,9 @@ impl Connection {
             self.handshake_done = true;
             self.paths.validate_current();
             // The tickets are written by now; what stays of TLS is keys.
-            self.session = None;
+            if self.session.as_ref().is_some_and(Session::is_spent) {
+                self.session = None;
+            }
             self.on_handshake_confirmed(now);
         }
         Ok(())
@@ -438,9 +446,9 @@ impl Connection {
         self.peer_ids.replace_initial(retry.source);
         self.keys.set_initial(&retry.source);
         // What was sent before is read by nobody; packet numbers go on (RFC 9000 §17.2.5.3).
-        self.recovery.forget_in_flight(SpaceId::Initial, &mut self.outcome);
+        self.recovery.forget(SpaceId::Initial, &mut self.outcome);
         let mut outcome = std::mem::take(&mut self.outcome);
-        for token in outcome.lost.drain(..) {
+        for token in outcome.discarded.drain(..) {
             if let Token::Crypto { offset, data, .. } = token {
                 self.crypto(SpaceId::Initial).on_lost(offset, data);
             }

@@ -137,6 +137,8 @@ pub struct Connection {
     now: Time,
     /// What TLS said about the failure that is being reported.
     tls_failure: Option<String>,
+    /// Key updates, ours and the peer's, that were counted already.
+    key_updates: (u64, u64),
     stats: Stats,
 }
 
@@ -164,7 +166,7 @@ impl Connection {
         self.now = now;
         self.awaiting_window = false;
         self.window = window;
-        self.pacer.set_window(now, window, self.paths.current().datagram_size());
+        self.pacer.set_window(now, window);
     }
 
     /// The moment that was asked for with [`Self::transmit_wanted`] has come, or there are buffers again.
@@ -273,9 +275,10 @@ impl Connection {
     /// What was counted since the last call.
     pub fn take_stats(&mut self) -> Stats {
         self.stats.streams = self.ledger.take_stats();
-        let (local, peer) = self.keys.take_key_updates();
-        self.stats.key_updates_local += local;
-        self.stats.key_updates_peer += peer;
+        let (local, peer) = self.keys.key_updates();
+        self.stats.key_updates_local = local - self.key_updates.0;
+        self.stats.key_updates_peer = peer - self.key_updates.1;
+        self.key_updates = (local, peer);
         std::mem::take(&mut self.stats)
     }
 

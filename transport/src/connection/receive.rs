@@ -232,7 +232,7 @@ impl Connection {
                 Ok(None)
             }
             Err(violation) => match violation.close_code() {
-                Some(code) => Err(TransportError::new(code, violation.reason())),
+                Some(code) => Err(TransportError::new(code, violation.as_str())),
                 None => Ok(None),
             },
         }
