@@ -1,0 +1,282 @@
+//! Frames into packets.
+
+use codec::cursor::{BufferFull, Writer};
+use codec::frame::{
+    DataBlocked, Frame, MaxData, MaxStreamData, MaxStreams, ResetStream, StopSending, StreamDataBlocked,
+    StreamsBlocked, stream,
+};
+use codec::{StreamId, Time, VarInt};
+
+use super::sending::End;
+use super::table::{Control, List, Slot};
+use super::{DIRECTIONS, Ledger, index};
+use crate::token::{Token, Tokens};
+
+impl Ledger {
+    /// Writes the control frames that wait, as many as fit.
+    pub fn write_control(&mut self, now: Time, w: &mut Writer<'_>, tokens: &mut Tokens) {
+        if self.connection_control_frames() > 0 {
+            self.write_connection_control(w, tokens);
+        }
+        while let Some(slot) = self.table.first(List::Control) {
+            for control in Control::ALL {
+                if !self.table.get(slot).is_some_and(|stream| stream.wants(control)) {
+                    continue;
+                }
+                if w.remaining() < LARGEST_CONTROL_FRAME {
+                    return;
+                }
+                self.table.forget(slot, control);
+                if let Some((frame, token)) = self.stream_control(slot, control) {
+                    put(w, &frame, token, tokens);
+                }
+                if control == Control::StopSending {
+                    self.finish(now, slot);
+                }
+            }
+        }
+    }
+
+    /// Writes STREAM frames until the writer is full or nothing more may be sent: what was lost first, then new data,
+    /// the streams taking turns of a packet's worth.
+    ///
+    /// The last frame may have no Length field, and then fills the writer: nothing can follow it in the packet.
+    pub fn write_streams(&mut self, w: &mut Writer<'_>, tokens: &mut Tokens) {
+        let mut first = true;
+        //= https://www.rfc-editor.org/rfc/rfc9000#section-13.3
+        //# Endpoints SHOULD prioritize retransmission of data over sending new data, unless
+        //# priorities specified by the application indicate otherwise; see
+        //# {{stream-prioritization}}.
+        while let Some(slot) = self.table.first(List::Retransmit) {
+            if !self.write_lost(slot, w, tokens, first) {
+                return;
+            }
+            first = false;
+        }
+        while let Some(slot) = self.table.first(List::Bare) {
+            if !self.write_bare(slot, w, tokens) {
+                return;
+            }
+            first = false;
+        }
+        while let Some(slot) = self.table.first(List::Ready) {
+            if !self.write_new(slot, w, tokens, first) {
+                return;
+            }
+            first = false;
+        }
+    }
+
+    pub(super) fn has_control_frames(&self) -> bool {
+        self.table.first(List::Control).is_some() || self.connection_control_frames() > 0
+    }
+
+    /// How many control frames of the connection itself wait.
+    pub(super) fn connection_control_frames(&self) -> usize {
+        usize::from(self.window.is_announcement_due())
+            + self.theirs.iter().filter(|streams| streams.is_announcement_due()).count()
+            + self.ours.iter().filter(|streams| streams.is_report_due()).count()
+            + usize::from(self.is_connection_blocked() && self.credit.is_report_due())
+    }
+
+    fn write_connection_control(&mut self, w: &mut Writer<'_>, tokens: &mut Tokens) {
+        if self.window.is_announcement_due() && w.remaining() >= LARGEST_CONTROL_FRAME {
+            let maximum = self.window.announce();
+            put(w, &Frame::MaxData(MaxData { maximum }), Token::MaxData { maximum }, tokens);
+        }
+        for direction in DIRECTIONS {
+            let streams = &mut self.theirs[index(direction)];
+            if streams.is_announcement_due() && w.remaining() >= LARGEST_CONTROL_FRAME {
+                let maximum = streams.announce();
+                let frame = Frame::MaxStreams(MaxStreams { direction, maximum });
+                put(w, &frame, Token::MaxStreams { direction, maximum }, tokens);
+            }
+            let streams = &mut self.ours[index(direction)];
+            if streams.is_report_due() && w.remaining() >= LARGEST_CONTROL_FRAME {
+                let limit = streams.report();
+                let frame = Frame::StreamsBlocked(StreamsBlocked { direction, limit });
+                put(w, &frame, Token::StreamsBlocked { direction, limit }, tokens);
+                self.stats.streams_blocked_sent += 1;
+            }
+        }
+        if self.is_connection_blocked() && self.credit.is_report_due() && w.remaining() >= LARGEST_CONTROL_FRAME {
+            let limit = self.credit.report();
+            put(w, &Frame::DataBlocked(DataBlocked { limit }), Token::DataBlocked { limit }, tokens);
+            self.stats.data_blocked_sent += 1;
+        }
+    }
+
+    /// The frame, with the values of this moment; `None` if it is no longer needed.
+    fn stream_control(&mut self, slot: Slot, control: Control) -> Option<(Frame<'static>, Token)> {
+        let stream = self.table.get_mut(slot)?;
+        let id = stream.id;
+        Some(match control {
+            Control::ResetStream => {
+                let sending = stream.sending.as_ref()?;
+                //= https://www.rfc-editor.org/rfc/rfc9000#section-13.3
+                //# The content of a RESET_STREAM frame MUST NOT
+                //# change when it is sent again.
+                // Neither does: nothing is sent after the reset, so what was used of the credit stays.
+                let (code, final_size) = (sending.reset?, sending.credit.used());
+                (Frame::ResetStream(ResetStream { id, code, final_size }), Token::ResetStream { id })
+            }
+            Control::StopSending => {
+                let code = stream.receiving.as_ref()?.stopped?;
+                (Frame::StopSending(StopSending { id, code }), Token::StopSending { id })
+            }
+            Control::MaxStreamData => {
+                let maximum = stream.receiving.as_mut()?.window.announce();
+                (Frame::MaxStreamData(MaxStreamData { id, maximum }), Token::MaxStreamData { id, maximum })
+            }
+            Control::StreamDataBlocked => {
+                let limit = stream.sending.as_mut()?.credit.report();
+                self.stats.stream_data_blocked_sent += 1;
+                (Frame::StreamDataBlocked(StreamDataBlocked { id, limit }), Token::StreamDataBlocked { id, limit })
+            }
+        })
+    }
+
+    /// Sends again what was lost. Returns whether something was written.
+    fn write_lost(&mut self, slot: Slot, w: &mut Writer<'_>, tokens: &mut Tokens, first: bool) -> bool {
+        let Some(stream) = self.table.get_mut(slot) else { return false };
+        let id = stream.id;
+        let Some(sending) = &mut stream.sending else { return false };
+        let Some((offset, available, ends)) = sending.lost_run(w.remaining()) else { return false };
+        let Some(plan) = Plan::new(w.remaining(), id, offset, available, first) else { return false };
+        let fin = ends && plan.data == available;
+        if plan.begin(w, id, offset, fin).is_err() {
+            return false;
+        }
+        sending.take_lost(plan.data, fin, |piece| {
+            copy(w, &piece.data);
+            tokens.push(Token::Stream { id, offset: piece.offset, data: piece.data, fin: piece.fin });
+        });
+        let has_lost = sending.has_lost();
+        self.stats.bytes_retransmitted += plan.data as u64;
+        if !has_lost {
+            self.table.unlist(List::Retransmit, slot);
+        }
+        true
+    }
+
+    /// Sends an end (or an opening) that has no bytes. Returns whether the next may follow.
+    fn write_bare(&mut self, slot: Slot, w: &mut Writer<'_>, tokens: &mut Tokens) -> bool {
+        let Some(stream) = self.table.get_mut(slot) else { return false };
+        let id = stream.id;
+        let Some(sending) = &mut stream.sending else { return false };
+        // Bytes were written meanwhile: they say as much.
+        if sending.queued() == 0 {
+            let (offset, fin) = (sending.credit.used(), sending.end == End::Queued);
+            let Some(plan) = Plan::new(w.remaining(), id, offset, 0, true) else { return false };
+            if plan.begin(w, id, offset, fin).is_err() {
+                return false;
+            }
+            if fin {
+                sending.end = End::Sent;
+            }
+            tokens.push(Token::Stream { id, offset, data: bytes::Bytes::new(), fin });
+        }
+        self.table.unlist(List::Bare, slot);
+        true
+    }
+
+    /// Sends new data. Returns whether something was written.
+    fn write_new(&mut self, slot: Slot, w: &mut Writer<'_>, tokens: &mut Tokens, first: bool) -> bool {
+        let Some(stream) = self.table.get_mut(slot) else { return false };
+        let id = stream.id;
+        let Some(sending) = &mut stream.sending else { return false };
+        let offset = sending.credit.used();
+        //= https://www.rfc-editor.org/rfc/rfc9000#section-4.1
+        //# Senders MUST NOT send data in excess of either limit.
+        let available = sending.queued().min(self.credit.available()).min(sending.credit.available());
+        let available = usize::try_from(available).unwrap_or(usize::MAX);
+        if available == 0 {
+            return false;
+        }
+        let Some(plan) = Plan::new(w.remaining(), id, offset, available, first) else { return false };
+        let length = plan.data as u64;
+        let fin = sending.end == End::Queued && length == sending.queued();
+        if plan.begin(w, id, offset, fin).is_err() {
+            return false;
+        }
+        let consumed = self.credit.consume(length).and(sending.credit.consume(length));
+        debug_assert!(consumed.is_ok(), "the plan stays within what is available");
+        let (mut at, end) = (offset, offset.saturating_add(length));
+        sending.take_queued(plan.data, |data| {
+            copy(w, &data);
+            let next = at.saturating_add(data.len() as u64);
+            tokens.push(Token::Stream { id, offset: at, data, fin: fin && next == end });
+            at = next;
+        });
+        if fin {
+            sending.end = End::Sent;
+        }
+        let is_empty = sending.queued() == 0;
+        self.stats.bytes_sent += length;
+        self.take_turn(slot, length, is_empty);
+        self.grant(slot);
+        self.judge_blocked(slot);
+        true
+    }
+
+    /// The stream whose turn it is has sent `length` bytes: the next one's turn comes when it has sent a packet's worth.
+    fn take_turn(&mut self, slot: Slot, length: u64, is_empty: bool) {
+        self.turn = self.turn.saturating_add(length);
+        if is_empty {
+            self.table.unlist(List::Ready, slot);
+            self.turn = 0;
+        } else if self.turn >= TURN {
+            self.table.rotate(List::Ready);
+            self.turn = 0;
+        }
+    }
+}
+
+/// How one STREAM frame fills what is left of a packet.
+struct Plan {
+    padding: usize,
+    length: Option<u64>,
+    data: usize,
+}
+
+impl Plan {
+    /// For `available` bytes at `offset` with `room` left. `None` if too little is left to be worth a frame; a packet's
+    /// `first` frame is always worth it.
+    fn new(room: usize, id: StreamId, offset: u64, available: usize, first: bool) -> Option<Self> {
+        let space = room.checked_sub(stream::header_size(id, offset, None))?;
+        if available >= space {
+            let least = if first { 1 } else { LEAST_DATA };
+            return (space >= available.min(least)).then_some(Self { padding: 0, length: None, data: space });
+        }
+        if available + VarInt::size_of(available as u64) <= space {
+            return Some(Self { padding: 0, length: Some(available as u64), data: available });
+        }
+        // All of it fits, but not its length: then it ends the packet, and the few bytes too many go before it.
+        Some(Self { padding: space - available, length: None, data: available })
+    }
+
+    fn begin(&self, w: &mut Writer<'_>, id: StreamId, offset: u64, fin: bool) -> Result<(), BufferFull> {
+        w.zeros(self.padding)?;
+        stream::encode_header(w, id, offset, self.length, fin)
+    }
+}
+
+fn copy(w: &mut Writer<'_>, data: &[u8]) {
+    let copied = w.bytes(data);
+    debug_assert!(copied.is_ok(), "the plan stays within the room");
+}
+
+fn put(w: &mut Writer<'_>, frame: &Frame<'_>, token: Token, tokens: &mut Tokens) {
+    let written = frame.encode(w);
+    debug_assert!(written.is_ok(), "room was made sure of, and all numbers fit");
+    tokens.push(token);
+}
+
+/// Room that is enough for any control frame: RESET_STREAM with its three numbers.
+const LARGEST_CONTROL_FRAME: usize = 1 + 3 * 8;
+
+/// Bytes of new data after which the next stream has its turn: what the smallest datagram carries.
+const TURN: u64 = 1_000;
+
+/// A frame with less data than this does not follow another one, unless it is all there is.
+const LEAST_DATA: usize = 32;
