@@ -5,6 +5,8 @@ extern crate alloc;
 extern crate std;
 
 pub mod alert;
+pub mod certificate;
+mod config;
 pub mod development;
 pub mod error;
 pub mod keys;
@@ -15,6 +17,7 @@ pub mod retry;
 mod rules;
 mod rustls;
 pub mod session;
+mod x509;
 
 #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
 compile_error!("quicast-tls needs a crypto provider: enable the feature `ring` or `aws-lc-rs`");
@@ -22,6 +25,7 @@ compile_error!("quicast-tls needs a crypto provider: enable the feature `ring` o
 pub use self::rustls::{InitialSuite, KeyChange, provider};
 pub use ::rustls::{ClientConfig, ServerConfig};
 pub use alert::Alert;
+pub use certificate::{Certificate, CertificateError};
 pub use error::{KeyUpdateError, OpenError, SealError, SessionError, TlsError};
 pub use keys::{Counters, KeyRing};
 pub use level::Level;
