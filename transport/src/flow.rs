@@ -189,6 +189,30 @@ impl Window {
         Ok(())
     }
 
+    /// The peer used `growth` more, as permitted by [`Self::growth`], and nobody has to take it: it is consumed as it
+    /// comes. It says nothing about the application's speed.
+    pub fn discard(&mut self, growth: u64) {
+        debug_assert!(growth <= self.announced.saturating_sub(self.received), "judged by growth() before");
+        self.received = self.received.saturating_add(growth);
+        self.consumed = self.consumed.saturating_add(growth);
+        self.consumed_then = self.consumed_then.saturating_add(growth);
+    }
+
+    /// Nobody will take `amount` of what was received any more: it is consumed, and says nothing about the application's
+    /// speed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::consume`].
+    pub const fn forgive(&mut self, amount: u64) -> Result<(), Exhausted> {
+        if amount > self.charged() {
+            return Err(Exhausted);
+        }
+        self.consumed = self.consumed.saturating_add(amount);
+        self.consumed_then = self.consumed_then.saturating_add(amount);
+        Ok(())
+    }
+
     /// Whether a limit is worth a frame: a quarter of the window lies between it and what was announced, or the last
     /// announcement was lost.
     pub const fn is_announcement_due(&self) -> bool {
@@ -356,6 +380,21 @@ mod tests {
         window.consume(at(200), 50, ROUND_TRIP).unwrap();
         window.consume(at(400), 50, ROUND_TRIP).unwrap();
         assert_eq!(window.size(), 100);
+    }
+
+    #[test]
+    fn discarding_moves_the_limit_and_does_not_grow_the_window() {
+        let mut window = Window::new(100, 1000);
+        for _ in 0..10 {
+            window.discard(50);
+            window.receive(at(0), 50);
+            window.forgive(50).unwrap();
+            assert!(window.is_announcement_due());
+            window.announce();
+        }
+        window.receive(at(0), 100);
+        window.consume(at(1), 49, ROUND_TRIP).unwrap();
+        assert_eq!((window.size(), window.charged()), (100, 51));
     }
 
     #[test]

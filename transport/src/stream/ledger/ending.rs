@@ -1,7 +1,5 @@
 //! When a half is over, when a stream is gone, and what is counted then.
 
-use codec::Time;
-
 use super::stats::Outcome;
 use super::table::{Control, Slot, Stream, Table, initiator};
 use super::{Ledger, index};
@@ -9,7 +7,7 @@ use crate::stream::StreamInput;
 
 impl Ledger {
     /// The connection is over: all streams end with it, and nothing more comes out.
-    pub fn close(&mut self) {
+    pub fn on_connection_closed(&mut self) {
         for slot in self.table.slots() {
             if let Some(mut stream) = self.table.remove(self.side, slot) {
                 stream.ends_by(Outcome::ConnectionClosed);
@@ -23,23 +21,22 @@ impl Ledger {
     }
 
     /// Everything sent on the stream has arrived, or its reset has.
-    pub(super) fn end_sending(&mut self, now: Time, slot: Slot) {
+    pub(super) fn end_sending(&mut self, slot: Slot) {
         self.leave_queues(slot);
         self.table.forget(slot, Control::ResetStream);
         if let Some(stream) = self.table.get_mut(slot) {
             if let Some(mut sending) = stream.sending.take() {
-                // Bytes that were written after the peer's STOP_SENDING arrived are dropped earlier; lost ones may be left.
                 self.send_buffered = self.send_buffered.saturating_sub(sending.abandon(0));
             }
             let id = stream.id;
             self.judge_blocked(slot);
             self.inputs.push_back(StreamInput::Acknowledged { id });
         }
-        self.finish(now, slot);
+        self.finish(slot);
     }
 
     /// Ends the receiving half if it is over, and removes the stream if both are.
-    pub(super) fn finish(&mut self, now: Time, slot: Slot) {
+    pub(super) fn finish(&mut self, slot: Slot) {
         let Some(stream) = self.table.get(slot) else { return };
         let stop_waits = stream.wants(Control::StopSending);
         // Without the final size the connection's window could not be accounted for (RFC 9000 §4.5).
@@ -54,18 +51,18 @@ impl Ledger {
         let is_gone = self.table.get(slot).is_some_and(|stream| stream.sending.is_none() && stream.receiving.is_none());
         if is_gone && let Some(stream) = self.table.remove(self.side, slot) {
             self.count(&stream);
-            self.return_credit(now, &stream);
+            self.return_credit(&stream);
         }
     }
 
-    fn return_credit(&mut self, now: Time, stream: &Stream) {
+    fn return_credit(&mut self, stream: &Stream) {
         if stream.id.initiator() == self.side {
             return;
         }
         let streams = &mut self.theirs[index(stream.id.direction())];
         if stream.outcome == Outcome::Finished {
             streams.on_finished();
-        } else if streams.on_cancelled(now, self.round_trip) {
+        } else if streams.on_cancelled(self.now, self.round_trip) {
             self.stats.credit_delayed += 1;
         }
     }

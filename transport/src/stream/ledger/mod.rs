@@ -71,10 +71,8 @@ pub struct LocalLimits {
     pub initial_max_streams_bidi: u64,
     /// Unidirectional streams that the peer may have open at once.
     pub initial_max_streams_uni: u64,
-    /// Bytes up to which the window of the connection may grow.
-    pub window_maximum: u64,
-    /// Bytes up to which the window of a stream may grow.
-    pub stream_window_maximum: u64,
+    /// Bytes up to which the window of the connection, and that of each stream, may grow.
+    pub maximum_window: u64,
 }
 
 impl Default for LocalLimits {
@@ -86,8 +84,7 @@ impl Default for LocalLimits {
             initial_max_stream_data_uni: limits::STREAM_WINDOW,
             initial_max_streams_bidi: limits::STREAMS,
             initial_max_streams_uni: limits::STREAMS,
-            window_maximum: limits::WINDOW_MAXIMUM,
-            stream_window_maximum: limits::WINDOW_MAXIMUM,
+            maximum_window: limits::WINDOW_MAXIMUM,
         }
     }
 }
@@ -145,6 +142,8 @@ pub struct Ledger {
     // The standing first credit was raised after it was announced, so streams that open are told theirs.
     first_credit_changed: bool,
     inputs: VecDeque<StreamInput>,
+    // The latest moment we were told of. Being a little behind only delays credit, until `deadline`.
+    now: Time,
     round_trip: Duration,
     // Bytes of new data that the stream whose turn it is has sent in this turn.
     turn: u64,
@@ -165,9 +164,10 @@ impl Ledger {
             ours: Default::default(),
             theirs: [PeerStreams::new(local.initial_max_streams_bidi), PeerStreams::new(local.initial_max_streams_uni)],
             credit: Credit::new(0),
-            window: Window::new(local.initial_max_data, local.window_maximum),
+            window: Window::new(local.initial_max_data, local.maximum_window),
             first_credit_changed: false,
             inputs: VecDeque::new(),
+            now: Time::ZERO,
             round_trip: INITIAL_ROUND_TRIP,
             turn: 0,
             blocked_streams: 0,
@@ -206,13 +206,12 @@ impl Ledger {
     }
 
     /// Bounds how far the windows may grow from now on: the endpoint's memory is running short, or no longer is.
-    pub fn set_window_maximum(&mut self, connection: u64, stream: u64) {
-        self.local.window_maximum = connection;
-        self.local.stream_window_maximum = stream;
-        self.window.set_size_maximum(connection);
+    pub fn set_maximum_window(&mut self, maximum: u64) {
+        self.local.maximum_window = maximum;
+        self.window.set_size_maximum(maximum);
         for slot in self.table.slots() {
             if let Some(receiving) = self.table.receiving(slot) {
-                receiving.window.set_size_maximum(stream);
+                receiving.window.set_size_maximum(maximum);
             }
         }
     }
@@ -229,6 +228,7 @@ impl Ledger {
 
     /// Gives what credit can be given by now.
     pub fn on_deadline(&mut self, now: Time) {
+        self.now = now;
         for streams in &mut self.theirs {
             streams.settle(now, self.round_trip);
         }
@@ -268,6 +268,11 @@ impl Ledger {
         std::mem::take(&mut self.stats)
     }
 
+    /// Whether the stream is in the table: it was opened and is not over.
+    pub fn is_open(&self, id: StreamId) -> bool {
+        self.table.find(id).is_some()
+    }
+
     /// Streams in the table.
     pub fn open_streams(&self) -> ByKind {
         self.table.open()
@@ -304,7 +309,7 @@ impl Ledger {
             (Direction::Bidirectional, false) => self.local.initial_max_stream_data_bidi_remote,
             (Direction::Unidirectional, _) => self.local.initial_max_stream_data_uni,
         };
-        Window::new(size, self.local.stream_window_maximum)
+        Window::new(size, self.local.maximum_window)
     }
 
     fn push_open_limit(&mut self, direction: Direction) {

@@ -17,12 +17,13 @@ impl Ledger {
     ///
     /// INTERNAL_ERROR if it asks for what was never permitted: a fault of ours.
     pub fn on_output(&mut self, now: Time, output: StreamOutput) -> Result<(), TransportError> {
+        self.now = now;
         match output {
             StreamOutput::Write { id, data, fin } => self.write(id, data, fin),
             StreamOutput::Reset { id, code } => self.reset(id, code),
-            StreamOutput::Stop { id, code } => self.stop(now, id, code),
-            StreamOutput::Consumed { id, bytes } => self.consumed(now, id, bytes),
-            StreamOutput::Released { id } => self.release(now, id),
+            StreamOutput::Stop { id, code } => self.stop(id, code),
+            StreamOutput::Consumed { id, bytes } => self.consumed(id, bytes),
+            StreamOutput::Released { id } => self.release(id),
         }
     }
 
@@ -66,15 +67,15 @@ impl Ledger {
         Ok(())
     }
 
-    fn stop(&mut self, now: Time, id: StreamId, code: u64) -> Result<(), TransportError> {
+    fn stop(&mut self, id: StreamId, code: u64) -> Result<(), TransportError> {
         let Some(slot) = self.ordered_slot(id)? else { return Ok(()) };
         let Some(receiving) = self.table.receiving(slot) else { return Ok(()) };
         if receiving.stopped.is_some() || receiving.released {
             return Ok(());
         }
         receiving.stopped = Some(code.min(VarInt::MAX.into_inner()));
-        let (charged, reset) = (receiving.window.charged(), receiving.reset);
-        self.consume(now, slot, charged)?;
+        let reset = receiving.reset;
+        self.forgive(slot)?;
         self.table.forget(slot, Control::MaxStreamData);
         //= https://www.rfc-editor.org/rfc/rfc9000#section-3.5
         //# If the stream is in the "Recv" or "Size Known" state, the transport SHOULD
@@ -89,24 +90,23 @@ impl Ledger {
         Ok(())
     }
 
-    fn consumed(&mut self, now: Time, id: StreamId, bytes: u64) -> Result<(), TransportError> {
+    fn consumed(&mut self, id: StreamId, bytes: u64) -> Result<(), TransportError> {
         let Some(slot) = self.ordered_slot(id)? else { return Ok(()) };
         match self.table.receiving(slot) {
             // Once stopped or released, all that came was counted, and all that comes is counted as it comes.
-            Some(receiving) if receiving.stopped.is_none() && !receiving.released => self.consume(now, slot, bytes),
+            Some(receiving) if receiving.stopped.is_none() && !receiving.released => self.consume(slot, bytes),
             _ => Ok(()),
         }
     }
 
-    fn release(&mut self, now: Time, id: StreamId) -> Result<(), TransportError> {
+    fn release(&mut self, id: StreamId) -> Result<(), TransportError> {
         let Some(slot) = self.ordered_slot(id)? else { return Ok(()) };
         if let Some(receiving) = self.table.receiving(slot)
             && !receiving.released
         {
             receiving.released = true;
-            let charged = receiving.window.charged();
-            self.consume(now, slot, charged)?;
-            self.finish(now, slot);
+            self.forgive(slot)?;
+            self.finish(slot);
         }
         Ok(())
     }
@@ -221,23 +221,30 @@ impl Ledger {
         }
     }
 
-    /// Counts bytes of a stream as consumed, in its window and the connection's.
-    pub(super) fn consume(&mut self, now: Time, slot: Slot, bytes: u64) -> Result<(), TransportError> {
+    /// Nothing of a stream is held any more: what was received and not consumed counts as consumed.
+    fn forgive(&mut self, slot: Slot) -> Result<(), TransportError> {
         let Some(receiving) = self.table.receiving(slot) else { return Ok(()) };
-        if receiving.window.consume(now, bytes, self.round_trip).is_err() {
+        let charged = receiving.window.charged();
+        self.stats.bytes_consumed += charged;
+        receiving
+            .window
+            .forgive(charged)
+            .and(self.window.forgive(charged))
+            .map_err(|_| TransportError::internal("a stream was charged more than its connection"))
+    }
+
+    /// Counts bytes of a stream as consumed, in its window and the connection's.
+    fn consume(&mut self, slot: Slot, bytes: u64) -> Result<(), TransportError> {
+        let Some(receiving) = self.table.receiving(slot) else { return Ok(()) };
+        if receiving.window.consume(self.now, bytes, self.round_trip).is_err() {
             return Err(TransportError::internal("more bytes of a stream were consumed than received"));
         }
         if receiving.is_announcement_due() {
             self.table.want(slot, Control::MaxStreamData);
         }
-        self.consume_connection(now, bytes)
-    }
-
-    /// Counts bytes as consumed in the connection's window.
-    pub(super) fn consume_connection(&mut self, now: Time, bytes: u64) -> Result<(), TransportError> {
         self.stats.bytes_consumed += bytes;
         self.window
-            .consume(now, bytes, self.round_trip)
+            .consume(self.now, bytes, self.round_trip)
             .map_err(|_| TransportError::internal("more bytes of the connection were consumed than received"))
     }
 }

@@ -1,6 +1,6 @@
 //! What became of packets: the tokens that come back.
 
-use codec::{StreamId, Time};
+use codec::StreamId;
 
 use super::sending::Piece;
 use super::table::{Control, List};
@@ -9,14 +9,14 @@ use crate::token::Token;
 
 impl Ledger {
     /// What a token stands for arrived at the peer. Tokens of others are ignored.
-    pub fn on_acknowledged(&mut self, now: Time, token: Token) {
+    pub fn on_acknowledged(&mut self, token: Token) {
         match token {
-            Token::Stream { id, data, fin, .. } => self.on_data_acknowledged(now, id, data.len() as u64, fin),
+            Token::Stream { id, data, fin, .. } => self.on_data_acknowledged(id, data.len() as u64, fin),
             Token::ResetStream { id } => {
                 if let Some(slot) = self.table.find(id)
                     && self.table.sending(slot).is_some_and(|sending| sending.reset.is_some())
                 {
-                    self.end_sending(now, slot);
+                    self.end_sending(slot);
                 }
             }
             _ => {}
@@ -62,7 +62,7 @@ impl Ledger {
         }
     }
 
-    fn on_data_acknowledged(&mut self, now: Time, id: StreamId, length: u64, fin: bool) {
+    fn on_data_acknowledged(&mut self, id: StreamId, length: u64, fin: bool) {
         self.send_buffered = self.send_buffered.saturating_sub(length);
         self.stats.bytes_acknowledged += length;
         let Some(slot) = self.table.find(id) else { return };
@@ -72,7 +72,7 @@ impl Ledger {
         //# Once all stream data has been successfully acknowledged, the sending part of the
         //# stream enters the "Data Recvd" state, which is a terminal state.
         if sending.is_acknowledged() {
-            self.end_sending(now, slot);
+            self.end_sending(slot);
         }
     }
 

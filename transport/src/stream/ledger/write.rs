@@ -5,7 +5,7 @@ use codec::frame::{
     DataBlocked, Frame, MaxData, MaxStreamData, MaxStreams, ResetStream, StopSending, StreamDataBlocked,
     StreamsBlocked, stream,
 };
-use codec::{StreamId, Time, VarInt};
+use codec::{StreamId, VarInt};
 
 use super::sending::End;
 use super::table::{Control, List, Slot};
@@ -14,7 +14,7 @@ use crate::token::{Token, Tokens};
 
 impl Ledger {
     /// Writes the control frames that wait, as many as fit.
-    pub fn write_control(&mut self, now: Time, w: &mut Writer<'_>, tokens: &mut Tokens) {
+    pub fn write_control(&mut self, w: &mut Writer<'_>, tokens: &mut Tokens) {
         if self.connection_control_frames() > 0 {
             self.write_connection_control(w, tokens);
         }
@@ -31,7 +31,7 @@ impl Ledger {
                     put(w, &frame, token, tokens);
                 }
                 if control == Control::StopSending {
-                    self.finish(now, slot);
+                    self.finish(slot);
                 }
             }
         }
