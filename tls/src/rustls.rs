@@ -89,6 +89,20 @@ pub(crate) struct DirectionalKeys {
     pub(crate) packet: PacketKey,
 }
 
+#[cfg(test)]
+impl DirectionalKeys {
+    /// Keys of TLS_CHACHA20_POLY1305_SHA256 that are given and not derived.
+    pub(crate) fn chacha20_poly1305(key: [u8; 32], iv: [u8; 12], header: [u8; 32]) -> Self {
+        let provider = provider();
+        let suite = provider.cipher_suites.iter().find(|s| s.suite() == SuiteName::TLS13_CHACHA20_POLY1305_SHA256);
+        let algorithm = suite.unwrap().tls13().unwrap().quic.unwrap();
+        Self {
+            header: HeaderKey(algorithm.header_protection_key(header.into())),
+            packet: PacketKey(algorithm.packet_key(key.into(), iv.into())),
+        }
+    }
+}
+
 /// Both directions of one key phase, without the header keys, which never change.
 pub(crate) struct PacketKeys {
     pub(crate) local: PacketKey,

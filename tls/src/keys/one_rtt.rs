@@ -258,7 +258,7 @@ impl OneRtt {
     }
 
     /// Both directions move on to the next keys (RFC 9001 §6).
-    fn rotate(&mut self) {
+    pub(super) fn rotate(&mut self) {
         let Some(next) = self.next.take() else { return };
         let old = core::mem::replace(&mut self.current, next);
         self.previous = Some(Previous { remote: old.remote, until: None });
