@@ -81,3 +81,26 @@ impl fmt::Display for VarInt {
         self.0.fmt(f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn numbers_of_63_bits_are_too_large() {
+        assert_eq!(VarInt::from_u64((1 << 62) - 1), Ok(VarInt::MAX));
+        assert_eq!(VarInt::try_from(1_u64 << 62), Err(TooLarge(1 << 62)));
+        assert_eq!(u64::from(VarInt::from(7_u32)), 7);
+        assert!(TooLarge(1 << 62).to_string().starts_with("4611686018427387904 does not fit"));
+    }
+
+    #[test]
+    fn sizes_change_where_the_rfc_says() {
+        // RFC 9000 §16 table 4.
+        for (last, size) in [(63, 1), (16_383, 2), (1_073_741_823, 4)] {
+            assert_eq!((VarInt::size_of(last), VarInt::size_of(last + 1)), (size, size * 2));
+        }
+        assert_eq!((VarInt::ZERO.size(), VarInt::MAX.size()), (1, 8));
+    }
+}

@@ -1,4 +1,5 @@
 //! The RFCs' own examples, byte for byte.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on shall fail, in its helpers too")]
 
 use quicast_codec::cursor::{Reader, Writer};
 use quicast_codec::frame::{self, Frame};
