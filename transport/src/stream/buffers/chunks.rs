@@ -34,18 +34,6 @@ impl Chunks {
         }
     }
 
-    /// Adds a piece before all others.
-    pub(super) fn push_front(&mut self, chunk: Bytes) {
-        if chunk.is_empty() {
-            return;
-        }
-        self.bytes += chunk.len();
-        let second = mem::replace(&mut self.front, chunk);
-        if !second.is_empty() {
-            self.rest.push_front(second);
-        }
-    }
-
     /// Takes at most `maximum` bytes of the first piece: all of it if it is not longer. Never copies.
     pub(super) fn pop(&mut self, maximum: usize) -> Option<Bytes> {
         if self.front.is_empty() || maximum == 0 {
@@ -79,6 +67,9 @@ impl Chunks {
 
     /// Moves everything of `later` behind what is here. Costs the number of pieces of the shorter queue.
     pub(super) fn append(&mut self, mut later: Self) {
+        if later.is_empty() {
+            return;
+        }
         self.bytes += later.bytes;
         if self.front.is_empty() {
             self.front = later.front;
@@ -111,6 +102,12 @@ impl Chunks {
         self.rest.capacity()
     }
 
+    /// The pieces.
+    #[cfg(test)]
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Bytes> {
+        [&self.front].into_iter().chain(&self.rest)
+    }
+
     /// A queue that once held a whole window does not keep the room for it.
     fn forget_burst(&mut self) {
         if self.rest.is_empty() && self.rest.capacity() > KEPT_CAPACITY {
@@ -137,14 +134,14 @@ mod tests {
 
     #[test]
     fn pieces_come_out_in_their_order_whichever_queue_was_longer() {
-        for (left, right) in [(0, 0), (0, 3), (1, 1), (1, 5), (5, 1), (4, 4)] {
+        for (left, right) in [(0, 0), (0, 3), (3, 0), (1, 1), (1, 5), (5, 1), (4, 4)] {
             let mut chunks = Chunks::default();
             let mut later = Chunks::default();
             for number in 0..left {
                 chunks.push_back(Bytes::copy_from_slice(&[number]));
             }
-            for number in (left..left + right).rev() {
-                later.push_front(Bytes::copy_from_slice(&[number]));
+            for number in left..left + right {
+                later.push_back(Bytes::copy_from_slice(&[number]));
             }
             chunks.append(later);
             assert_eq!(chunks.len(), usize::from(left + right));

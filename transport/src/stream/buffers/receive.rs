@@ -275,8 +275,9 @@ mod tests {
         assert!(half.on_reset(7));
         assert!(!half.on_reset(8));
         assert_eq!(half.reassembly().buffered(), 0);
+        assert_eq!(outputs(&mut half, id), "consumed 1");
         assert_eq!(half.read(10), Err(ReadError::Reset(7)));
-        assert_eq!(outputs(&mut half, id), "consumed 1, released");
+        assert_eq!(outputs(&mut half, id), "released");
         assert_eq!(half.read(10), Err(ReadError::Reset(7)));
     }
 
@@ -311,9 +312,10 @@ mod tests {
     fn stopping_asks_the_peer_only_when_it_has_something_to_send() {
         let (mut stopped, id) = half();
         stopped.on_data(0, Bytes::from_static(b"ab"), false, true);
+        stopped.read(1).unwrap();
         stopped.stop(5);
         stopped.stop(6);
-        assert_eq!(outputs(&mut stopped, id), "stop 5, released");
+        assert_eq!(outputs(&mut stopped, id), "consumed 1, stop 5, released");
         stopped.stop(6);
         stopped.on_data(2, Bytes::from_static(b"cd"), true, true);
         assert_eq!((stopped.read(1), stopped.reassembly().buffered()), (Err(ReadError::Stopped), 0));
