@@ -54,6 +54,8 @@ struct Newly {
     awaited: u32,
     marked: u64,
     spurious: u64,
+    /// A number that was never sent is among them: the rest was not looked at.
+    skipped: bool,
     /// An ack-eliciting packet of the current path is among them.
     ack_eliciting: bool,
     largest: Option<u64>,
@@ -103,19 +105,18 @@ impl<T> Recovery<T> {
             return Err(AckError::NeverSent);
         }
         outcome.prior_in_flight.get_or_insert(self.bytes_in_flight);
-        let newly = self.take_acknowledged(id, report.largest, ranges, outcome)?;
+        let newly = self.take_acknowledged(id, report.largest, ranges, outcome);
+        self.count(id, &newly, outcome);
+        if newly.skipped {
+            return Err(AckError::Skipped);
+        }
         let increases_largest = self.space(id).largest_acknowledged.is_none_or(|largest| report.largest > largest);
         if increases_largest {
             self.space_mut(id).largest_acknowledged = Some(report.largest);
         }
-        if newly.spurious > 0 {
-            outcome.spurious += newly.spurious;
-            self.persistent.interrupt(id);
-        }
         if newly.largest.is_none() {
             return Ok(());
         }
-        self.count(id, &newly, outcome);
         self.measure(id, report, &newly, now, outcome);
         let finding = self.ecn.on_ack(id, newly.marked, report.ecn, increases_largest);
         outcome.ecn = finding.verdict.or(outcome.ecn);
@@ -141,7 +142,7 @@ impl<T> Recovery<T> {
         largest: u64,
         ranges: impl Iterator<Item = RangeInclusive<u64>>,
         outcome: &mut Outcome<T>,
-    ) -> Result<Newly, AckError> {
+    ) -> Newly {
         let mut newly = Newly::default();
         let beside = !self.handshake_confirmed;
         let Self { spaces, persistent, .. } = self;
@@ -153,7 +154,8 @@ impl<T> Recovery<T> {
                 break;
             }
             if space.skipped.any_in(&range) {
-                return Err(AckError::Skipped);
+                newly.skipped = true;
+                break;
             }
             for (number, slot) in space.sent.range_mut(&range) {
                 if slot.state != State::Outstanding {
@@ -170,7 +172,7 @@ impl<T> Recovery<T> {
                 newly.spurious += space.lost.remove(&range);
             }
         }
-        Ok(newly)
+        newly
     }
 
     /// Adds up what was acknowledged.
@@ -178,6 +180,10 @@ impl<T> Recovery<T> {
         self.bytes_in_flight = self.bytes_in_flight.saturating_sub(newly.bytes);
         let space = self.space_mut(id);
         space.awaited = space.awaited.saturating_sub(newly.awaited);
+        if newly.spurious > 0 {
+            outcome.spurious += newly.spurious;
+            self.persistent.interrupt(id);
+        }
         outcome.newly_acknowledged_packets += newly.packets;
         outcome.acknowledged_packets_of_earlier_paths += newly.of_earlier_paths;
         outcome.acknowledged_bytes += newly.bytes;

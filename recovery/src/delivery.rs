@@ -101,7 +101,7 @@ impl Delivery {
         let ack_elapsed = now.saturating_since(newest.delivered_at);
         let send_elapsed = sent_at.saturating_since(newest.first_sent_at);
         self.delivered_at = now;
-        self.first_sent_at = self.first_sent_at.max(sent_at);
+        self.first_sent_at = sent_at;
         if self.delivered > self.application_limited_until {
             self.application_limited_until = 0;
         }

@@ -1,6 +1,7 @@
 //! [`Outcome`]: what an acknowledgement or a deadline came to.
 
 use alloc::vec::Vec;
+use core::mem::take;
 use core::time::Duration;
 
 use codec::Time;
@@ -97,12 +98,12 @@ impl<T> Outcome<T> {
 
     /// Forgets everything and keeps the memory of the lists.
     pub fn clear(&mut self) {
-        let mut empty = Self::new();
-        core::mem::swap(self, &mut empty);
-        let Self { acknowledged, lost, discarded, .. } = empty;
-        self.acknowledged = emptied(acknowledged);
-        self.lost = emptied(lost);
-        self.discarded = emptied(discarded);
+        *self = Self {
+            acknowledged: emptied(take(&mut self.acknowledged)),
+            lost: emptied(take(&mut self.lost)),
+            discarded: emptied(take(&mut self.discarded)),
+            ..Self::new()
+        };
     }
 
     /// Packets lost on the current path, without probes for larger datagrams.

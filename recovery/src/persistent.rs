@@ -14,25 +14,28 @@ const REMEMBERED: usize = 16;
 /// A space reports its packets in the order they were sent, so a run is exact within it. Across spaces, which only
 /// exist side by side during the handshake, the last few acknowledged send times are compared (RFC 9002 §7.6.2
 /// permits to consider one space alone).
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Persistent {
     /// When the first ack-eliciting packet of the run was sent.
     runs: [Option<Time>; 3],
-    acknowledged: [Option<Time>; REMEMBERED],
+    /// `Time::MAX` where there is none: it lies between no two others.
+    acknowledged: [Time; REMEMBERED],
     oldest: usize,
 }
 
 impl Persistent {
+    pub(crate) const fn new() -> Self {
+        Self { runs: [None; 3], acknowledged: [Time::MAX; REMEMBERED], oldest: 0 }
+    }
+
     /// Going through a space in order, an acknowledged packet was met: the run ends.
     pub(crate) const fn interrupt(&mut self, space: SpaceId) {
         *self.run(space) = None;
     }
 
     /// A packet was acknowledged while more than one space exists.
-    pub(crate) fn on_acknowledged_beside(&mut self, sent_at: Time) {
-        if let Some(slot) = self.acknowledged.get_mut(self.oldest) {
-            *slot = Some(sent_at);
-        }
+    pub(crate) const fn on_acknowledged_beside(&mut self, sent_at: Time) {
+        self.acknowledged[self.oldest] = sent_at;
         self.oldest = (self.oldest + 1) % REMEMBERED;
     }
 
@@ -54,7 +57,7 @@ impl Persistent {
         let acknowledged = self.acknowledged;
         let run = self.run(space);
         let start = match *run {
-            Some(start) if !acknowledged.iter().flatten().any(|&at| start < at && at < sent_at) => start,
+            Some(start) if !acknowledged.iter().any(|&at| start < at && at < sent_at) => start,
             _ => {
                 *run = Some(sent_at);
                 return false;
@@ -72,7 +75,7 @@ impl Persistent {
 
     /// From here on there is one space.
     pub(crate) const fn leave_handshake(&mut self) {
-        self.acknowledged = [None; REMEMBERED];
+        self.acknowledged = [Time::MAX; REMEMBERED];
     }
 
     const fn run(&mut self, space: SpaceId) -> &mut Option<Time> {
@@ -97,7 +100,7 @@ mod tests {
 
     #[test]
     fn the_example_of_section_7_6_3_is_persistent_congestion() {
-        let mut persistent = Persistent::default();
+        let mut persistent = Persistent::new();
         persistent.interrupt(SPACE);
         let found = [1, 2, 3, 4, 5, 6, 8].map(|second| lost(&mut persistent, second));
         assert_eq!(found, [false, false, false, false, false, false, true]);
@@ -105,14 +108,14 @@ mod tests {
 
     #[test]
     fn exactly_the_duration_is_not_enough() {
-        let mut persistent = Persistent::default();
+        let mut persistent = Persistent::new();
         assert!(!lost(&mut persistent, 1));
         assert!(!lost(&mut persistent, 7));
     }
 
     #[test]
     fn an_acknowledged_packet_between_them_ends_the_run() {
-        let mut persistent = Persistent::default();
+        let mut persistent = Persistent::new();
         assert!(!lost(&mut persistent, 1));
         persistent.interrupt(SPACE);
         assert!(!lost(&mut persistent, 8));
@@ -122,7 +125,7 @@ mod tests {
 
     #[test]
     fn an_acknowledged_packet_of_another_space_ends_the_run_too() {
-        let mut persistent = Persistent::default();
+        let mut persistent = Persistent::new();
         persistent.on_acknowledged_beside(at(5));
         assert!(!lost(&mut persistent, 1));
         assert!(!lost(&mut persistent, 8));
@@ -135,7 +138,7 @@ mod tests {
     //# RTT sample.
     #[test]
     fn packets_sent_before_the_first_sample_do_not_count() {
-        let mut persistent = Persistent::default();
+        let mut persistent = Persistent::new();
         assert!(!persistent.on_lost(SPACE, at(1), None, SIX));
         assert!(!persistent.on_lost(SPACE, at(2), Some(at(2)), SIX));
         assert!(!persistent.on_lost(SPACE, at(9), Some(at(2)), SIX));
@@ -144,7 +147,7 @@ mod tests {
 
     #[test]
     fn it_is_declared_once_for_a_run() {
-        let mut persistent = Persistent::default();
+        let mut persistent = Persistent::new();
         assert!(!lost(&mut persistent, 1));
         assert!(lost(&mut persistent, 8));
         assert!(!lost(&mut persistent, 9));

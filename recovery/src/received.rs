@@ -203,3 +203,248 @@ impl Received {
         self.ranges.remove_up_to(largest);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+    use proptest::prelude::*;
+
+    const DELAY: Duration = Duration::from_millis(25);
+
+    fn at(milliseconds: u64) -> Time {
+        Time::from_nanos(milliseconds * 1_000_000)
+    }
+
+    fn application() -> Received {
+        Received::new(SpaceId::Application)
+    }
+
+    /// Ack-eliciting packets arrive at once, in this order; whether they are answered at once.
+    fn answers_at_once(received: &mut Received, numbers: &[u64]) -> bool {
+        for &number in numbers {
+            received.on_packet(number, at(0), true, None, false);
+        }
+        received.end_of_turn(at(0), DELAY);
+        received.is_ack_due(at(0))
+    }
+
+    fn listed(received: &Received) -> Vec<RangeInclusive<u64>> {
+        received.ranges().collect()
+    }
+
+    //= https://www.rfc-editor.org/rfc/rfc9000#section-13.2.1
+    //= type=test
+    //# An endpoint MUST acknowledge all ack-eliciting Initial and Handshake packets
+    //# immediately
+    #[test]
+    fn handshake_packets_are_answered_at_once() {
+        for space in [SpaceId::Initial, SpaceId::Handshake] {
+            assert!(answers_at_once(&mut Received::new(space), &[0]));
+        }
+    }
+
+    #[test]
+    fn a_single_packet_is_answered_within_the_delay_that_we_promised() {
+        let mut received = application();
+        received.on_packet(0, at(3), true, None, false);
+        received.end_of_turn(at(4), DELAY);
+        assert!(!received.is_ack_due(at(4)));
+        assert!(received.has_unsent_ack());
+        assert_eq!(received.ack_deadline(), Some(at(28)), "counted from the arrival, not from the turn");
+        assert!(received.is_ack_due(at(28)));
+        received.on_ack_sent(0, at(28));
+        assert!(!received.has_unsent_ack() && !received.is_ack_due(at(100)));
+        assert_eq!((received.ack_deadline(), received.ack_sent_at()), (None, Some(at(28))));
+    }
+
+    #[test]
+    fn a_turn_that_came_late_answers_at_once() {
+        let mut received = application();
+        received.on_packet(0, at(0), true, None, false);
+        received.end_of_turn(at(25), DELAY);
+        assert!(received.is_ack_due(at(25)));
+        assert_eq!(received.ack_deadline(), None);
+    }
+
+    #[test]
+    fn the_second_packet_is_answered_at_once_in_the_same_turn_or_a_later_one() {
+        assert!(answers_at_once(&mut application(), &[0, 1]));
+        let mut received = application();
+        assert!(!answers_at_once(&mut received, &[0]));
+        assert!(answers_at_once(&mut received, &[1]));
+    }
+
+    #[test]
+    fn a_burst_is_answered_once() {
+        let mut received = application();
+        let burst: Vec<u64> = (0..64).collect();
+        assert!(answers_at_once(&mut received, &burst));
+        received.on_ack_sent(63, at(0));
+        received.end_of_turn(at(0), DELAY);
+        assert!(!received.is_ack_due(at(1000)));
+    }
+
+    //= https://www.rfc-editor.org/rfc/rfc9000#section-13.2.1
+    //= type=test
+    //# when the received packet has a packet number less than another ack-eliciting
+    //# packet that has been received
+    #[test]
+    fn a_late_packet_is_answered_at_once() {
+        let mut received = application();
+        answers_at_once(&mut received, &[0, 2]);
+        received.on_ack_sent(2, at(0));
+        assert!(answers_at_once(&mut received, &[1]));
+    }
+
+    #[test]
+    fn a_packet_after_a_gap_is_answered_at_once() {
+        let mut received = application();
+        answers_at_once(&mut received, &[0]);
+        received.on_ack_sent(0, at(0));
+        assert!(answers_at_once(&mut received, &[2]));
+        received.on_ack_sent(2, at(0));
+        assert!(!answers_at_once(&mut received, &[3]), "the gap was reported, and nothing is missing since");
+    }
+
+    #[test]
+    fn packets_that_elicit_nothing_fill_gaps() {
+        let mut received = application();
+        answers_at_once(&mut received, &[0]);
+        received.on_ack_sent(0, at(0));
+        received.on_packet(1, at(0), false, None, false);
+        assert!(!answers_at_once(&mut received, &[2]));
+    }
+
+    #[test]
+    fn numbers_that_the_peer_knows_to_have_arrived_are_no_gap() {
+        let mut received = application();
+        answers_at_once(&mut received, &[0]);
+        received.on_packet(1, at(0), false, None, false);
+        received.on_packet(2, at(0), false, None, false);
+        received.on_ack_sent(2, at(0));
+        received.on_ack_acknowledged(2);
+        assert!(!answers_at_once(&mut received, &[3]));
+    }
+
+    //= https://www.rfc-editor.org/rfc/rfc9000#section-13.2.1
+    //= type=test
+    //# Similarly, packets marked with the ECN Congestion Experienced (CE) codepoint in
+    //# the IP header SHOULD be acknowledged immediately
+    #[test]
+    fn congestion_is_reported_at_once() {
+        let mut received = application();
+        received.on_packet(0, at(0), true, Some(Ecn::Ce), false);
+        received.end_of_turn(at(0), DELAY);
+        assert!(received.is_ack_due(at(0)));
+        assert_eq!(received.ecn_counts(), Some(EcnCounts { ect0: 0, ect1: 0, ce: 1 }));
+    }
+
+    #[test]
+    fn who_asks_for_an_answer_gets_it_at_once() {
+        let mut received = application();
+        received.on_packet(0, at(0), true, None, true);
+        received.end_of_turn(at(0), DELAY);
+        assert!(received.is_ack_due(at(0)));
+    }
+
+    //= https://www.rfc-editor.org/rfc/rfc9000#section-13.2.1
+    //= type=test
+    //# An endpoint MUST NOT send a non-ack-eliciting packet in response to a
+    //# non-ack-eliciting packet, even if there are packet gaps that precede the
+    //# received packet.
+    #[test]
+    fn packets_that_elicit_nothing_are_never_answered() {
+        let mut received = Received::new(SpaceId::Handshake);
+        for number in [0, 5, 3] {
+            received.on_packet(number, at(0), false, Some(Ecn::Ce), true);
+        }
+        received.end_of_turn(at(0), DELAY);
+        assert!(!received.is_ack_due(Time::MAX));
+        assert!(!received.has_unsent_ack());
+        assert_eq!(listed(&received), [5..=5, 3..=3, 0..=0]);
+    }
+
+    #[test]
+    fn duplicates_change_nothing() {
+        let mut received = application();
+        received.on_packet(7, at(1), true, Some(Ecn::Ect0), false);
+        assert!(!received.is_new(7));
+        received.on_packet(7, at(9), true, Some(Ecn::Ect0), true);
+        assert_eq!(received.ecn_counts(), Some(EcnCounts { ect0: 1, ect1: 0, ce: 0 }));
+        assert_eq!(received.delay(at(11)), Duration::from_millis(10));
+        received.end_of_turn(at(9), DELAY);
+        assert_eq!(received.ack_deadline(), Some(at(26)));
+    }
+
+    #[test]
+    fn the_delay_is_that_of_the_largest_number() {
+        let mut received = application();
+        assert_eq!(received.delay(at(5)), Duration::ZERO);
+        received.on_packet(3, at(1), true, None, false);
+        received.on_packet(2, at(4), true, None, false);
+        assert_eq!(received.delay(at(5)), Duration::from_millis(4));
+        assert_eq!((received.largest(), received.expected()), (Some(3), 4));
+    }
+
+    #[test]
+    fn what_the_peer_knows_is_not_reported_again_and_not_accepted_again() {
+        let mut received = application();
+        answers_at_once(&mut received, &[0, 1, 2, 5, 6]);
+        received.on_ack_acknowledged(2);
+        assert_eq!(listed(&received), [5..=6]);
+        received.on_ack_acknowledged(5);
+        assert_eq!(listed(&received), [6..=6]);
+        assert!(!received.is_new(1) && !received.is_new(4) && received.is_new(7));
+        received.on_ack_acknowledged(6);
+        assert_eq!(listed(&received), []);
+        assert_eq!(received.expected(), 7, "the largest number outlives its range");
+    }
+
+    #[test]
+    fn at_most_64_ranges_are_kept_and_what_is_below_is_a_duplicate() {
+        let mut received = application();
+        for number in 0..=RANGES as u64 {
+            received.on_packet(number * 2, at(0), true, None, false);
+        }
+        assert_eq!(received.ranges().count(), RANGES);
+        assert!(!received.is_new(0));
+        assert!(received.is_new(1), "between the forgotten range and the lowest that is kept");
+        for number in 0..100_000 {
+            received.on_packet(number * 3, at(0), true, None, false);
+        }
+        assert_eq!(received.ranges().count(), RANGES);
+    }
+
+    #[test]
+    fn absurd_times_saturate() {
+        let mut received = application();
+        received.on_packet(u64::MAX, Time::MAX, true, None, false);
+        received.end_of_turn(Time::ZERO, Duration::MAX);
+        assert_eq!(received.ack_deadline(), Some(Time::MAX));
+        assert_eq!(received.expected(), u64::MAX);
+        assert_eq!(received.delay(Time::ZERO), Duration::ZERO);
+    }
+
+    proptest! {
+        #[test]
+        fn no_number_is_accepted_twice(numbers in proptest::collection::vec(0..400_u64, 0..600), known in 0..50_u64) {
+            let mut received = application();
+            let mut accepted = alloc::collections::BTreeSet::new();
+            for (turn, number) in numbers.into_iter().enumerate() {
+                if received.is_new(number) {
+                    prop_assert!(accepted.insert(number));
+                    received.on_packet(number, at(turn as u64), number % 3 > 0, None, false);
+                }
+                prop_assert!(!received.is_new(number));
+                if turn % 50 == 49 {
+                    received.on_ack_acknowledged(known * turn as u64 / 50);
+                }
+                prop_assert_eq!(received.largest(), accepted.last().copied());
+                for range in received.ranges() {
+                    prop_assert!(range.into_iter().all(|number| accepted.contains(&number)));
+                }
+            }
+        }
+    }
+}

@@ -47,7 +47,7 @@ impl<T> Recovery<T> {
             spaces: [Space::new(), Space::new(), Space::new()],
             delivery: Delivery::default(),
             ecn: ecn::Validation::new(),
-            persistent: Persistent::default(),
+            persistent: Persistent::new(),
             bytes_in_flight: 0,
             pto_count: 0,
             timer_set_at: None,
@@ -238,11 +238,13 @@ impl<T> Recovery<T> {
         for space in &mut self.spaces {
             space.path_start = space.sent.next();
             space.lost.clear();
+            // What is still awaited is asked for again on the new path, in its own time.
+            space.last_ack_eliciting_at = space.last_ack_eliciting_at.max(now);
         }
         self.bytes_in_flight = 0;
         self.pto_count = 0;
         self.timer_set_at = Some(now);
-        self.persistent = Persistent::default();
+        self.persistent = Persistent::new();
         self.delivery.restart_path(now);
         self.ecn.restart_path();
         if !keep_rtt {

@@ -91,11 +91,19 @@ pub(crate) struct Slot<T> {
 pub(crate) struct Ring<T> {
     slots: VecDeque<Slot<T>>,
     first: u64,
+    /// Slots that were looked at: what an ACK costs.
+    #[cfg(test)]
+    pub(crate) visited: u64,
 }
 
 impl<T> Ring<T> {
     pub(crate) const fn new() -> Self {
-        Self { slots: VecDeque::new(), first: 0 }
+        Self {
+            slots: VecDeque::new(),
+            first: 0,
+            #[cfg(test)]
+            visited: 0,
+        }
     }
 
     /// The number of the front.
@@ -126,6 +134,10 @@ impl<T> Ring<T> {
     }
 
     pub(crate) fn front_mut(&mut self) -> Option<&mut Slot<T>> {
+        #[cfg(test)]
+        {
+            self.visited += 1;
+        }
         self.slots.front_mut()
     }
 
@@ -147,6 +159,10 @@ impl<T> Ring<T> {
             offset(*numbers.end()).saturating_add(1).min(self.slots.len())
         };
         let start = offset(*numbers.start()).min(end);
+        #[cfg(test)]
+        {
+            self.visited += (end - start) as u64;
+        }
         let first = self.first.saturating_add(start as u64);
         self.slots.range_mut(start..end).enumerate().map(move |(i, slot)| (first.saturating_add(i as u64), slot)).rev()
     }

@@ -53,29 +53,30 @@ impl<T> Space<T> {
 /// The last few numbers that were left out on purpose (RFC 9000 §21.4).
 #[derive(Debug)]
 pub(crate) struct Skipped {
-    /// Ascending from `oldest` on, cyclically.
-    numbers: [Option<u64>; SKIPPED],
+    /// Ascending from `oldest` on, cyclically; `NONE` where there is none yet.
+    numbers: [u64; SKIPPED],
     oldest: usize,
 }
 
+/// No packet number: they are below 2^62.
+const NONE: u64 = u64::MAX;
+
 impl Skipped {
     const fn new() -> Self {
-        Self { numbers: [None; SKIPPED], oldest: 0 }
+        Self { numbers: [NONE; SKIPPED], oldest: 0 }
     }
 
-    pub(crate) fn push(&mut self, number: u64) {
-        if let Some(slot) = self.numbers.get_mut(self.oldest) {
-            *slot = Some(number);
-        }
+    pub(crate) const fn push(&mut self, number: u64) {
+        self.numbers[self.oldest] = number;
         self.oldest = (self.oldest + 1) % SKIPPED;
     }
 
     pub(crate) fn any_in(&self, numbers: &RangeInclusive<u64>) -> bool {
-        self.numbers.iter().flatten().any(|number| numbers.contains(number))
+        self.numbers.iter().any(|number| numbers.contains(number))
     }
 
     fn first(&self) -> u64 {
-        self.numbers.get(self.oldest).copied().flatten().or(self.numbers[0]).unwrap_or(u64::MAX)
+        self.numbers[self.oldest].min(self.numbers[0])
     }
 }
 

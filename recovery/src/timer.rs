@@ -177,11 +177,14 @@ impl<T> Recovery<T> {
         if facts.is_awaited() {
             space.awaited = space.awaited.saturating_sub(1);
         }
-        if !facts.in_flight {
+        if number < space.path_start {
+            outcome.lost_packets_of_earlier_paths += u64::from(facts.in_flight);
             return;
         }
-        if number < space.path_start {
-            outcome.lost_packets_of_earlier_paths += 1;
+        if facts.ecn {
+            outcome.ecn = self.ecn.on_lost().or(outcome.ecn);
+        }
+        if !facts.in_flight {
             return;
         }
         let bytes = u64::from(facts.bytes);
@@ -195,9 +198,6 @@ impl<T> Recovery<T> {
             return;
         }
         self.space_mut(id).lost.push(number, now);
-        if facts.ecn {
-            outcome.ecn = self.ecn.on_lost().or(outcome.ecn);
-        }
         match trigger {
             Trigger::PacketThreshold => outcome.lost_packets_by_packet_threshold += 1,
             Trigger::TimeThreshold => outcome.lost_packets_by_time_threshold += 1,
