@@ -76,6 +76,15 @@ mod tests {
     }
 
     #[test]
+    fn of_two_numbers_as_close_the_larger_is_meant() {
+        // Half a window below and above what is expected (RFC 9000 §A.3).
+        assert_eq!(expand(0x68, 1, 1000), 1128);
+        assert_eq!(expand(0x69, 1, 1000), 873);
+        assert_eq!(expand(0x8a, 1, 778), 906);
+        assert_eq!(expand(0x8b, 1, 778), 651);
+    }
+
+    #[test]
     fn expansion_does_not_leave_the_number_space() {
         assert_eq!(expand(0xff, 1, 0), 0xff);
         assert_eq!(expand(0, 1, VarInt::MAX.into_inner()), VarInt::MAX.into_inner() & !0xff);

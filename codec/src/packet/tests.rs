@@ -171,6 +171,10 @@ fn each_malformation_has_its_error() {
     for (bytes, error) in table {
         assert_eq!(decode(&bytes, 8), Err(error), "{bytes:x?}");
         assert!(!error.as_str().is_empty());
+        // What `peek` reads of it, it judges alike.
+        if matches!(error, PacketError::Empty | PacketError::FixedBitZero | PacketError::ConnectionIdTooLong) {
+            assert_eq!(peek(&bytes, 8), Err(error), "{bytes:x?}");
+        }
     }
     // A length of ours that no id can have: a mistake, but no panic.
     assert_eq!(decode(&[0x40; 64], 21), Err(PacketError::ConnectionIdTooLong));
