@@ -1,0 +1,689 @@
+//! [`Paths`]: which path is used, and when another is (RFC 9000 §9).
+//!
+//! ```text
+//!  datagram from          first packet of it       its challenge
+//!  an unknown address ──▶ candidate ──opened────▶ path ──answered──▶ validated path
+//!                          │  ▲ overwritten by      │ newest non-probing packet: becomes the current path,
+//!                          └──┘ the next one        │ and the path before it is challenged
+//!                                                   ▼ not answered in three probe timeouts: forgotten,
+//!                                                     and if it was current, back to the last validated one
+//! ```
+//!
+//! What is not authenticated makes no path: a spoofed datagram occupies only the candidate's place. What is
+//! authenticated makes at most one new path in a probe timeout, and there are never more than
+//! [`PATHS`](crate::limits::PATHS).
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use codec::{Side, Time};
+use smallvec::SmallVec;
+
+use super::mtu::{MtuConfig, MtuDiscovery};
+use super::{DropReason, OffPath, Path, PathIndex, search};
+use crate::accept::ports;
+use crate::error::TransportError;
+use crate::limits::{PATH_RESPONSES, PATHS};
+use crate::peer_ids::PeerIds;
+
+/// The paths of one connection.
+#[derive(Debug)]
+pub struct Paths {
+    side: Side,
+    current: Path,
+    others: SmallVec<[Path; PATHS - 1]>,
+    // An address of which a datagram came that was not authenticated yet.
+    candidate: Option<Path>,
+    // The last validated path, while the current one is not validated.
+    fallback: Option<PathIndex>,
+    confirmed: bool,
+    peer_stays: bool,
+    we_stay: bool,
+    next_path_at: Time,
+    mtu_config: MtuConfig,
+    peer_maximum: u64,
+    stats: PathStats,
+}
+
+/// An authenticated 1-RTT packet, as far as paths are concerned.
+#[derive(Clone, Copy, Debug)]
+pub struct ReceivedPacket {
+    /// The path it came on, as [`Paths::on_datagram`] said.
+    pub path: PathIndex,
+    /// Whether its number is larger than all before.
+    pub largest: bool,
+    /// Whether it held nothing but probing frames (RFC 9000 §9.1).
+    pub probing: bool,
+    /// The sequence number of our id that it was sent to.
+    pub destination: u64,
+}
+
+/// What a packet changed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Migration {
+    /// The current path is what it was.
+    None,
+    /// Another path is current.
+    Migrated {
+        /// Whether congestion control and the round-trip estimate start again: more than the port changed
+        /// (RFC 9000 §9.4).
+        restart: bool,
+        /// Of which kind it looks.
+        kind: MigrationKind,
+    },
+    /// The packet asked for what is not granted; nothing changed.
+    Refused(DropReason),
+}
+
+/// Why the peer's address changed.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum MigrationKind {
+    /// On purpose: it also changed the connection id that it sends to.
+    Active,
+    /// Without its knowledge: it sends to the same id.
+    NatRebinding,
+    /// To the address that the server prefers (RFC 9000 §9.6).
+    PreferredAddress,
+}
+
+impl MigrationKind {
+    /// The label of `quicast_path_migrations_total{kind}`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::NatRebinding => "nat_rebinding",
+            Self::PreferredAddress => "preferred_address",
+        }
+    }
+}
+
+/// Why a client cannot use another path.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum MigrationRefused {
+    /// Only clients begin migrations (RFC 9000 §9).
+    ServersStay,
+    /// The handshake is not confirmed (RFC 9000 §9).
+    NotConfirmed,
+    /// The server said disable_active_migration.
+    Disabled,
+    /// There is no connection id for it, or the server has none (RFC 9000 §9.5).
+    NoConnectionId,
+    /// The connection has as many paths as it may.
+    TooManyPaths,
+    /// There is no such path.
+    UnknownPath,
+    /// The path to a preferred address is not validated (RFC 9000 §9.6.2).
+    NotValidated,
+}
+
+impl std::fmt::Display for MigrationRefused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::ServersStay => "only a client can migrate",
+            Self::NotConfirmed => "the handshake is not confirmed",
+            Self::Disabled => "the server does not permit migration",
+            Self::NoConnectionId => "the server has given no connection id for another path",
+            Self::TooManyPaths => "the connection has as many paths as it may",
+            Self::UnknownPath => "there is no such path",
+            Self::NotValidated => "the path is not validated",
+        })
+    }
+}
+
+impl std::error::Error for MigrationRefused {}
+
+/// What time brought to an end.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Ended {
+    /// Validations that failed.
+    pub failed: u64,
+    /// The current path was one of them and the last validated path is current again; whether congestion control and
+    /// the round-trip estimate start again.
+    pub went_back: Option<bool>,
+    /// There is no validated path to go back to: the connection is to be forgotten silently (RFC 9000 §9.3.2).
+    pub nowhere_to_go: bool,
+}
+
+/// What happened so far; counts only ever grow.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct PathStats {
+    /// Paths validated by an answered challenge.
+    pub validated: u64,
+    /// Validations given up.
+    pub failed: u64,
+    /// Migrations to another path, returns included.
+    pub migrations: u64,
+    /// Returns to the last validated path after a failed validation.
+    pub returns: u64,
+    /// New paths that were refused.
+    pub refused: u64,
+    /// Challenges that will not be answered because newer ones took their place.
+    pub challenges_ignored: u64,
+    /// PATH_RESPONSE frames that answered nothing.
+    pub responses_unmatched: u64,
+}
+
+impl Paths {
+    /// The paths of a connection between `remote` and us. A client's server counts as validated, a server's client
+    /// does not before [`Self::validate_current`].
+    pub fn new(side: Side, remote: SocketAddr, local: Option<IpAddr>, mtu: MtuConfig) -> Self {
+        let current = Path::new(PathIndex::FIRST, remote, local, side.is_client(), MtuDiscovery::new(mtu));
+        Self {
+            side,
+            current,
+            others: SmallVec::new(),
+            candidate: None,
+            fallback: None,
+            confirmed: false,
+            peer_stays: false,
+            we_stay: false,
+            next_path_at: Time::ZERO,
+            mtu_config: mtu,
+            peer_maximum: u64::MAX,
+            stats: PathStats::default(),
+        }
+    }
+
+    /// The path that everything goes.
+    pub const fn current(&self) -> &Path {
+        &self.current
+    }
+
+    /// The search for the datagram size of the current path.
+    pub const fn mtu(&mut self) -> &mut MtuDiscovery {
+        &mut self.current.mtu
+    }
+
+    /// The path of this name. Candidates are none.
+    pub fn path(&self, index: PathIndex) -> Option<&Path> {
+        std::iter::once(&self.current).chain(&self.others).find(|path| path.index == index)
+    }
+
+    /// How many paths there are.
+    pub fn len(&self) -> usize {
+        1 + self.others.len()
+    }
+
+    /// Never: there is always a current path.
+    pub const fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// What happened so far.
+    pub const fn stats(&self) -> &PathStats {
+        &self.stats
+    }
+
+    /// The handshake, or a token, has proven that the peer is where its packets come from (RFC 9000 §8.1).
+    //= https://www.rfc-editor.org/rfc/rfc9000#section-8.1
+    //# Once an
+    //# endpoint has successfully processed a Handshake packet from the peer, it can
+    //# consider the peer address to have been validated.
+    pub fn validate_current(&mut self) {
+        self.current.amplification.validate();
+        self.current.validated = true;
+    }
+
+    /// The handshake is confirmed: paths may change from now on, and larger datagrams be tried.
+    pub fn on_handshake_confirmed(&mut self) {
+        self.confirmed = true;
+        self.current.mtu.start();
+    }
+
+    /// The peer's transport parameters: the largest UDP payload it takes, and whether it forbids us to migrate.
+    pub fn on_peer_parameters(&mut self, max_udp_payload_size: u64, disable_active_migration: bool) {
+        self.peer_maximum = max_udp_payload_size;
+        self.current.mtu.set_peer_maximum(max_udp_payload_size);
+        self.we_stay = disable_active_migration;
+    }
+
+    /// We announced disable_active_migration: only rebindings of the peer's port are followed.
+    pub const fn forbid_migration(&mut self) {
+        self.peer_stays = true;
+    }
+
+    /// Datagrams of `bytes` bytes together came from `remote` to `local`. To be called before any packet in them is
+    /// opened; all bytes count, whatever they turn out to be.
+    ///
+    /// # Errors
+    /// Why the datagrams are to be dropped unread.
+    pub fn on_datagram(
+        &mut self,
+        remote: SocketAddr,
+        local: Option<IpAddr>,
+        bytes: usize,
+    ) -> Result<PathIndex, DropReason> {
+        let known = if self.current.is_at(remote, local) {
+            Some(&mut self.current)
+        } else {
+            self.others.iter_mut().find(|path| path.is_at(remote, local))
+        };
+        if let Some(path) = known {
+            path.amplification.on_received(bytes as u64);
+            return Ok(path.index);
+        }
+        if self.side.is_client() {
+            return self.from_known_server(remote);
+        }
+        self.may_begin(remote)?;
+        let candidate = self.candidate.take().filter(|candidate| candidate.is_at(remote, local));
+        let index = candidate.as_ref().map(Path::index).or_else(|| self.free_index());
+        let index = index.ok_or(DropReason::TooManyPaths)?;
+        let mut candidate = candidate.unwrap_or_else(|| self.make(index, remote, local, false));
+        candidate.amplification.on_received(bytes as u64);
+        self.candidate = Some(candidate);
+        Ok(index)
+    }
+
+    /// An authenticated 1-RTT packet was read to its end. To be called after its frames took effect, for each packet.
+    ///
+    /// `pto` is the connection's probe timeout.
+    pub fn on_packet(&mut self, now: Time, packet: ReceivedPacket, pto: Duration, ids: &mut PeerIds) -> Migration {
+        if packet.path == self.current.index {
+            self.current.peer_uses = packet.destination;
+            return Migration::None;
+        }
+        if let Err(reason) = self.promote(now, packet, pto, ids) {
+            self.stats.refused += 1;
+            return Migration::Refused(reason);
+        }
+        let Some(place) = self.others.iter().position(|path| path.index == packet.path) else {
+            return Migration::None;
+        };
+        if let Some(path) = self.others.get_mut(place) {
+            path.keep(now, pto);
+        }
+        //= https://www.rfc-editor.org/rfc/rfc9000#section-9.3
+        //# An endpoint only changes the address to which it sends packets in response to
+        //# the highest-numbered non-probing packet.
+        if self.side.is_client() || packet.probing || !packet.largest {
+            return Migration::None;
+        }
+        let kind = if packet.destination == self.current.peer_uses {
+            MigrationKind::NatRebinding
+        } else {
+            MigrationKind::Active
+        };
+        let restart = self.make_current(now, place, pto, ids);
+        self.current.peer_uses = packet.destination;
+        //= https://www.rfc-editor.org/rfc/rfc9000#section-9.3.3
+        //# In response to an apparent migration, endpoints MUST validate the previously
+        //# active path using a PATH_CHALLENGE frame.
+        if let Some(previous) = self.others.get_mut(place) {
+            previous.challenge(now, pto);
+        }
+        Migration::Migrated { restart, kind }
+    }
+
+    /// A PATH_CHALLENGE came on a path. Whether it will be answered: one on each path is, the newest.
+    //= https://www.rfc-editor.org/rfc/rfc9000#section-8.2.2
+    //# A PATH_RESPONSE frame MUST be sent on the network path where the PATH_CHALLENGE
+    //# frame was received.
+    pub fn on_challenge(&mut self, path: PathIndex, data: [u8; 8]) -> bool {
+        let waiting = self.all().filter(|path| path.response.is_some()).count();
+        let Some(path) = self.all_mut().find(|known| known.index == path) else { return false };
+        let replaces = path.response.is_some();
+        // There are fewer paths than answers that may wait, so this says only what holds anyway.
+        if !replaces && waiting >= PATH_RESPONSES {
+            self.stats.challenges_ignored += 1;
+            return false;
+        }
+        path.response = Some(data);
+        self.stats.challenges_ignored += u64::from(replaces);
+        !replaces
+    }
+
+    /// A PATH_RESPONSE came, on whatever path. Which path it validated, if it answered one of our challenges; one that
+    /// answers nothing is ignored, since it may be late.
+    //= https://www.rfc-editor.org/rfc/rfc9000#section-8.2.3
+    //# A PATH_RESPONSE
+    //# frame received on any network path validates the path on which the
+    //# PATH_CHALLENGE was sent.
+    pub fn on_path_response(&mut self, now: Time, data: [u8; 8], pto: Duration) -> Option<PathIndex> {
+        let matching = std::iter::once(&mut self.current)
+            .chain(&mut self.others)
+            .find_map(|path| Some((path.validation.as_ref()?.answered(data)?, path)));
+        let Some((answered, path)) = matching else {
+            self.stats.responses_unmatched += 1;
+            return None;
+        };
+        path.amplification.validate();
+        path.validated = true;
+        //= https://www.rfc-editor.org/rfc/rfc9000#section-8.2.3
+        //# However,
+        //# the endpoint MUST initiate another path validation with an expanded datagram to
+        //# verify that the path supports the required MTU.
+        path.validation = if answered.expanded { None } else { Some(super::Validation::start(now, pto)) };
+        path.mtu.start();
+        let index = path.index;
+        self.stats.validated += 1;
+        if index == self.current.index {
+            self.settle(now, pto);
+        }
+        Some(index)
+    }
+
+    /// A datagram of `bytes` bytes was sent on the current path.
+    pub fn on_sent(&mut self, bytes: usize) {
+        self.current.amplification.on_sent(bytes as u64);
+    }
+
+    /// A datagram of `bytes` bytes was sent on this path.
+    pub fn on_sent_to(&mut self, index: PathIndex, bytes: usize) {
+        if let Some(path) = self.all_mut().find(|path| path.index == index) {
+            path.amplification.on_sent(bytes as u64);
+        }
+    }
+
+    /// Whether [`Self::poll_off_path`] has something, so that transmitting is worth while.
+    pub fn has_frames(&self) -> bool {
+        std::iter::once(&self.current).chain(&self.others).any(Path::has_frames)
+    }
+
+    /// The next datagram that has to go one certain path; to be sent before anything else, so that the first on a new
+    /// path is a challenge. `random` gives the data of a challenge and is asked only if there is one.
+    ///
+    /// What is returned is taken: it must be sent, and its size told to [`Self::on_sent_to`].
+    pub fn poll_off_path(&mut self, now: Time, ids: &PeerIds, random: impl FnOnce() -> [u8; 8]) -> Option<OffPath> {
+        let path = std::iter::once(&mut self.current)
+            .chain(&mut self.others)
+            .find(|path| path.has_frames() && ids.id(path.index).is_some())?;
+        let destination = ids.id(path.index)?;
+        let (frames, size) = path.take_frames(now, random)?;
+        Some(OffPath { index: path.index, remote: path.remote, local: path.local, destination, frames, size })
+    }
+
+    /// When [`Self::on_deadline`] is to be called.
+    pub fn deadline(&self) -> Option<Time> {
+        let others = self.others.iter().filter_map(|path| {
+            if self.is_kept(path) { path.validation.as_ref().map(super::Validation::deadline) } else { path.deadline() }
+        });
+        self.current.validation.as_ref().map(super::Validation::deadline).into_iter().chain(others).min()
+    }
+
+    /// Time went by: challenges are repeated, validations given up, paths forgotten.
+    ///
+    /// # Errors
+    /// CONNECTION_ID_LIMIT_ERROR if a forgotten path's id cannot be given back (see [`PeerIds::release`]).
+    pub fn on_deadline(&mut self, now: Time, pto: Duration, ids: &mut PeerIds) -> Result<Ended, TransportError> {
+        let mut ended = Ended::default();
+        if self.current.validation.as_mut().is_some_and(|validation| validation.on_deadline(now)) {
+            self.current.validation = None;
+            ended.failed += 1;
+            self.leave_current(now, pto, ids, &mut ended)?;
+        }
+        let mut place = 0;
+        while let Some(path) = self.others.get_mut(place) {
+            let failed = path.validation.as_mut().is_some_and(|validation| validation.on_deadline(now));
+            if failed {
+                path.validation = None;
+                ended.failed += 1;
+            }
+            let expired = path.expires.is_some_and(|expires| expires <= now) && path.validation.is_none();
+            if (failed || expired) && Some(path.index) != self.fallback {
+                let gone = self.others.remove(place);
+                ids.release(gone.index)?;
+            } else {
+                place += 1;
+            }
+        }
+        self.stats.failed += ended.failed;
+        Ok(ended)
+    }
+
+    /// A client begins to probe the path from another local address, or to another of the server's: a challenge goes
+    /// there. Nothing else does until [`Self::migrate`].
+    ///
+    /// # Errors
+    /// Why it may not.
+    pub fn open(
+        &mut self,
+        now: Time,
+        remote: SocketAddr,
+        local: Option<IpAddr>,
+        pto: Duration,
+        ids: &mut PeerIds,
+    ) -> Result<PathIndex, MigrationRefused> {
+        if self.side.is_server() {
+            return Err(MigrationRefused::ServersStay);
+        }
+        //= https://www.rfc-editor.org/rfc/rfc9000#section-9
+        //# An endpoint MUST NOT initiate connection migration
+        //# before the handshake is confirmed, as defined in Section 4.1.2 of [QUIC-TLS].
+        if !self.confirmed {
+            return Err(MigrationRefused::NotConfirmed);
+        }
+        //= https://www.rfc-editor.org/rfc/rfc9000#section-9
+        //# If the peer sent the disable_active_migration transport parameter, an endpoint
+        //# also MUST NOT send packets (including probing packets; see Section 9.1) from a
+        //# different local address to the address the peer used during the handshake,
+        //# unless the endpoint has acted on a preferred_address transport parameter from
+        //# the peer.
+        if self.we_stay && remote == self.current.remote {
+            return Err(MigrationRefused::Disabled);
+        }
+        //= https://www.rfc-editor.org/rfc/rfc9000#section-9.5
+        //# An endpoint SHOULD NOT initiate migration with a peer that has requested a
+        //# zero-length connection ID, because traffic over the new path might be trivially
+        //# linkable to traffic over the old one.
+        if ids.is_without_ids() {
+            return Err(MigrationRefused::NoConnectionId);
+        }
+        let index = self.free_index().ok_or(MigrationRefused::TooManyPaths)?;
+        ids.assign(index).map_err(|_| MigrationRefused::NoConnectionId)?;
+        let mut path = self.make(index, remote, local, true);
+        path.validated = false;
+        path.challenge(now, pto);
+        self.others.push(path);
+        Ok(index)
+    }
+
+    /// A client makes a path that it opened the current one. It need not be validated first, unless it leads to
+    /// another address of the server. Returns whether congestion control and round-trip estimate start again.
+    ///
+    /// # Errors
+    /// Why it may not.
+    pub fn migrate(
+        &mut self,
+        now: Time,
+        index: PathIndex,
+        pto: Duration,
+        ids: &mut PeerIds,
+    ) -> Result<bool, MigrationRefused> {
+        if self.side.is_server() {
+            return Err(MigrationRefused::ServersStay);
+        }
+        let place = self.others.iter().position(|path| path.index == index).ok_or(MigrationRefused::UnknownPath)?;
+        let path = self.others.get(place).ok_or(MigrationRefused::UnknownPath)?;
+        //= https://www.rfc-editor.org/rfc/rfc9000#section-9.6.2
+        //# A client that migrates to a preferred address MUST validate the address it
+        //# chooses before migrating; see Section 21.5.3.
+        if path.remote != self.current.remote && !path.validated {
+            return Err(MigrationRefused::NotValidated);
+        }
+        // From another socket, the port-only exception does not apply: only the peer's port is covered by it.
+        self.make_current(now, place, pto, ids);
+        Ok(true)
+    }
+
+    /// What of a datagram may be said before any packet of it is authenticated.
+    fn may_begin(&self, remote: SocketAddr) -> Result<(), DropReason> {
+        //= https://www.rfc-editor.org/rfc/rfc9000#section-9
+        //# The design of QUIC relies on endpoints retaining a stable address for the
+        //# duration of the handshake.
+        if !self.confirmed {
+            return Err(DropReason::DuringHandshake);
+        }
+        if ports::is_blocked(remote.port()) {
+            return Err(DropReason::BlockedPort);
+        }
+        let (before, after) = (self.current.remote.ip().to_canonical(), remote.ip().to_canonical());
+        //= https://www.rfc-editor.org/rfc/rfc9000#section-21.5.6
+        //# Endpoints SHOULD NOT allow connections or migration to a loopback address if the
+        //# same service was previously available at a different interface or if the address
+        //# was provided by a service at a non-loopback address.
+        if after.is_loopback() && !before.is_loopback() {
+            return Err(DropReason::Loopback);
+        }
+        //= https://www.rfc-editor.org/rfc/rfc9000#section-9
+        //# If the peer violates this requirement, the endpoint MUST either drop
+        //# the incoming packets on that path without generating a Stateless Reset or
+        //# proceed with path validation and allow the peer to migrate.
+        if self.peer_stays && before != after {
+            return Err(DropReason::MigrationDisabled);
+        }
+        Ok(())
+    }
+
+    //= https://www.rfc-editor.org/rfc/rfc9000#section-9
+    //# If a
+    //# client receives packets from an unknown server address, the client MUST discard
+    //# these packets.
+    fn from_known_server(&self, remote: SocketAddr) -> Result<PathIndex, DropReason> {
+        // Our own address may change under us; the path stays the one it is.
+        let mut paths = std::iter::once(&self.current).chain(&self.others);
+        paths.find(|path| path.remote == remote).map(Path::index).ok_or(DropReason::UnknownServer)
+    }
+
+    /// Makes the candidate a path, now that a packet from there is authentic.
+    fn promote(
+        &mut self,
+        now: Time,
+        packet: ReceivedPacket,
+        pto: Duration,
+        ids: &mut PeerIds,
+    ) -> Result<(), DropReason> {
+        if self.candidate.as_ref().is_none_or(|candidate| candidate.index != packet.path) {
+            return Ok(());
+        }
+        let Some(mut path) = self.candidate.take() else { return Ok(()) };
+        if now < self.next_path_at {
+            return Err(DropReason::TooOften);
+        }
+        let same_id = packet.destination == self.current.peer_uses;
+        if self.peer_stays && !same_id {
+            return Err(DropReason::MigrationDisabled);
+        }
+        //= https://www.rfc-editor.org/rfc/rfc9000#section-9.3
+        //# If the recipient has no unused connection IDs from the peer, it will
+        //# not be able to send anything on the new path until the peer provides one; see
+        //# Section 9.5.
+        let id = if same_id { ids.share(self.current.index, path.index) } else { ids.assign(path.index) };
+        id.map_err(|_| DropReason::NoConnectionId)?;
+        self.next_path_at = now + pto;
+        path.peer_uses = packet.destination;
+        //= https://www.rfc-editor.org/rfc/rfc9000#section-9
+        //# An endpoint MUST perform path validation (Section 8.2) if it
+        //# detects any change to a peer's address, unless it has previously validated that
+        //# address.
+        path.challenge(now, pto);
+        if !path.is_elsewhere(&self.current) {
+            path.mtu = self.current.mtu.clone();
+        }
+        self.others.push(path);
+        Ok(())
+    }
+
+    /// Makes the path at `place` current and puts the current one there. Whether everything starts again.
+    fn make_current(&mut self, now: Time, place: usize, pto: Duration, ids: &mut PeerIds) -> bool {
+        let Some(next) = self.others.get_mut(place) else { return false };
+        std::mem::swap(&mut self.current, next);
+        next.keep(now, pto);
+        let restart = next.is_elsewhere(&self.current);
+        if next.validated {
+            self.fallback = Some(next.index);
+        }
+        self.current.expires = None;
+        ids.set_current(self.current.index);
+        self.stats.migrations += 1;
+        if self.current.validated {
+            self.settle(now, pto);
+        } else {
+            self.current.challenge(now, pto);
+        }
+        restart
+    }
+
+    /// The current path is validated: no other is needed any more.
+    fn settle(&mut self, now: Time, pto: Duration) {
+        if let Some(fallback) = self.fallback.take()
+            && let Some(path) = self.others.iter_mut().find(|path| path.index == fallback)
+        {
+            path.keep(now, pto);
+        }
+    }
+
+    /// The validation of the current path failed.
+    //= https://www.rfc-editor.org/rfc/rfc9000#section-9.3.2
+    //# To protect the connection from failing due to such a spurious migration, an
+    //# endpoint MUST revert to using the last validated peer address when validation
+    //# of a new peer address fails.
+    fn leave_current(
+        &mut self,
+        now: Time,
+        pto: Duration,
+        ids: &mut PeerIds,
+        ended: &mut Ended,
+    ) -> Result<(), TransportError> {
+        let fallback = self.fallback.and_then(|index| self.others.iter().position(|path| path.index == index));
+        let Some(place) = fallback else {
+            // A path that was validated before stays in use; only losses tell whether it is dead.
+            ended.nowhere_to_go = !self.current.validated;
+            return Ok(());
+        };
+        ended.went_back = Some(self.make_current(now, place, pto, ids));
+        self.fallback = None;
+        self.stats.returns += 1;
+        if let Some(failed) = self.others.get(place).map(Path::index) {
+            self.others.remove(place);
+            ids.release(failed)?;
+        }
+        Ok(())
+    }
+
+    fn make(&self, index: PathIndex, remote: SocketAddr, local: Option<IpAddr>, validated: bool) -> Path {
+        let mtu = MtuConfig { initial: super::mtu::BASE, ..self.mtu_config };
+        Path::new(index, remote, local, validated, search(mtu, self.peer_maximum))
+    }
+
+    fn free_index(&self) -> Option<PathIndex> {
+        PathIndex::all().find(|index| self.path(*index).is_none())
+    }
+
+    fn is_kept(&self, path: &Path) -> bool {
+        self.fallback == Some(path.index)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Path> {
+        std::iter::once(&self.current).chain(&self.others).chain(&self.candidate)
+    }
+
+    fn all_mut(&mut self) -> impl Iterator<Item = &mut Path> {
+        std::iter::once(&mut self.current).chain(&mut self.others).chain(&mut self.candidate)
+    }
+}
+
+/// Whether a client may try the address that a server prefers (RFC 9000 §9.6): not if a public server points it at a
+/// host that is only the client's to reach.
+//= https://www.rfc-editor.org/rfc/rfc9000#section-21.5.6
+//# Endpoints SHOULD NOT allow connections or migration to a loopback address if the
+//# same service was previously available at a different interface or if the address
+//# was provided by a service at a non-loopback address.
+pub fn may_use_preferred_address(server: IpAddr, preferred: SocketAddr) -> bool {
+    let address = preferred.ip().to_canonical();
+    let unusable = address.is_unspecified() || address.is_multicast() || ports::is_blocked(preferred.port());
+    !unusable && reach(address) >= reach(server.to_canonical())
+}
+
+/// How far an address reaches: this host, this link or site, everywhere.
+fn reach(address: IpAddr) -> u8 {
+    let (host, site) = match address {
+        IpAddr::V4(address) => (address.is_loopback(), address.is_private() || address.is_link_local()),
+        IpAddr::V6(address) => (address.is_loopback(), address.is_unique_local() || address.is_unicast_link_local()),
+    };
+    match (host, site) {
+        (true, _) => 0,
+        (_, true) => 1,
+        _ => 2,
+    }
+}
