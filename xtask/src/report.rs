@@ -57,7 +57,7 @@ impl Report {
         }
         let failed = self.steps.iter().filter(|(_, _, findings)| *findings > 0).count();
         if failed == 0 {
-            println!("all {} steps are fine", self.steps.len());
+            println!("every step is fine");
             ExitCode::SUCCESS
         } else {
             println!("{failed} of {} steps failed", self.steps.len());
