@@ -5,18 +5,25 @@
 
 pub mod accept;
 pub mod address_tokens;
+pub mod config;
+mod datagrams;
 pub mod error;
 pub mod limits;
+pub mod flow;
 pub mod local_ids;
+pub mod output;
 pub mod path;
 pub mod peer_ids;
+pub mod random;
 pub mod reset;
 pub mod router;
-pub mod flow;
+pub mod stats;
 pub mod stream;
 pub mod token;
 pub mod version_negotiation;
 pub mod wheel;
 
+pub use config::Config;
+pub use datagrams::SendDatagramError;
 pub use error::TransportError;
 pub use token::{Token, Tokens};

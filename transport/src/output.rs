@@ -45,18 +45,7 @@ impl Transmit {
     }
 }
 
-/// A change of which connection ids lead to this connection.
-#[derive(Clone, Copy, Debug)]
-pub enum RouteChange {
-    /// Datagrams to this id belong here from now on.
-    Add(codec::ConnectionId),
-    /// They no longer do.
-    Remove(codec::ConnectionId),
-    /// A datagram that ends in this token is the peer's stateless reset of this connection (RFC 9000 §10.3).
-    AddResetToken(codec::ResetToken),
-    /// It no longer is.
-    RemoveResetToken(codec::ResetToken),
-}
+pub use crate::router::RouteChange;
 
 /// Something that whoever owns the connection wants to know.
 #[derive(Clone, Debug)]
