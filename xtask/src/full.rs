@@ -27,7 +27,30 @@ fn deny(house: &House, report: &mut Report) -> Vec<Finding> {
         report.skip("cargo deny", "cargo-deny is not installed (cargo install cargo-deny)");
         return Vec::new();
     }
-    succeed(house.command("cargo").args(["deny", "check"]), "deny.toml says what is allowed, and why")
+    let mut command = house.command("cargo");
+    command.args(["deny", "--log-level", "error", "check", "bans", "licenses", "sources"]);
+    let mut findings = succeed(&mut command, "deny.toml says what is allowed, and why");
+    findings.extend(advisories(house, report));
+    findings
+}
+
+/// Apart from the rest, because the list of advisories has to be fetched.
+fn advisories(house: &House, report: &mut Report) -> Vec<Finding> {
+    let command = "cargo deny check advisories";
+    let output = match house.command("cargo").args(["deny", "check", "advisories"]).output() {
+        Ok(output) => output,
+        Err(error) => return vec![Finding::new(command, error.to_string())],
+    };
+    let said = String::from_utf8_lossy(&output.stderr);
+    if output.status.success() {
+        return Vec::new();
+    }
+    if said.contains("failed to fetch advisory database") {
+        report.skip("advisories", "their list cannot be fetched from here");
+        return Vec::new();
+    }
+    println!("{said}");
+    vec![Finding::new(command, "update the crate, or add an exception with its reason to deny.toml")]
 }
 
 /// Builds the crates without `std` for a machine without clock, socket or threads.
