@@ -171,6 +171,16 @@ mod tests {
     }
 
     #[test]
+    fn time_without_anything_in_flight_does_not_lower_the_rate() {
+        let mut delivery = Delivery::default();
+        let first = delivery.on_sent(at(0), 1000, 0);
+        delivery.on_acknowledged(1000, first, at(0), at(10), Duration::ZERO);
+        let later = delivery.on_sent(at(5000), 1000, 0);
+        let sample = delivery.on_acknowledged(1000, later, at(5000), at(5010), Duration::ZERO).unwrap();
+        assert_eq!((sample.delivered, sample.interval), (1000, Duration::from_millis(10)));
+    }
+
+    #[test]
     fn packets_of_an_idle_application_are_marked_until_they_are_delivered() {
         let mut delivery = Delivery::default();
         delivery.on_application_limited(0);

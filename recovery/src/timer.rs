@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use codec::{Side, Time};
+use codec::Time;
 
 use crate::loss::{self, Fate, Thresholds, Trigger};
 use crate::rtt::nanoseconds;
@@ -113,7 +113,7 @@ impl<T> Recovery<T> {
                 earliest = Some((at, id, 2));
             }
         }
-        if earliest.is_some() || self.side == Side::Server || self.peer_completed_address_validation {
+        if earliest.is_some() || self.peer_completed_address_validation {
             return earliest;
         }
         //= https://www.rfc-editor.org/rfc/rfc9002#section-6.2.2.1

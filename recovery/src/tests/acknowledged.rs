@@ -401,3 +401,41 @@ fn the_delivery_rate_is_measured() {
     assert_eq!(sample.rate(), 1_000_000);
     assert!(!sample.application_limited);
 }
+
+mod properties {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Mostly numbers that may have been sent, sometimes any.
+    fn numbers() -> impl Strategy<Value = u64> {
+        prop_oneof![8 => 0..40_u64, 1 => any::<u64>()]
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_acknowledgements_never_panic(
+            reports in proptest::collection::vec((numbers(), any::<u64>(), any::<u64>(), numbers(), numbers()), 0..30),
+            skipped in 0..30_u64,
+        ) {
+            let mut bench = Bench::confirmed();
+            for step in 0..30 {
+                if step == skipped {
+                    bench.recovery.skip_number(SPACE);
+                }
+                let packet = SentPacket { ecn: step % 2 == 0, ..bench.packet(SPACE, step) };
+                bench.recovery.on_sent(SPACE, packet);
+            }
+            for (largest, delay, nanoseconds, count, width) in reports {
+                let lowest = largest.saturating_sub(width);
+                let ranges = [lowest..=largest, 0..=lowest.saturating_sub(2)];
+                let counts = EcnCounts { ect0: count, ect1: delay % 2, ce: count / 2 };
+                let report = Report { largest, delay, ecn: (delay % 3 > 0).then_some(counts) };
+                let now = Time::from_nanos(nanoseconds);
+                let result = bench.recovery.acknowledge(SPACE, report, ranges.into_iter(), now, &mut bench.outcome);
+                prop_assert_eq!(result == Err(AckError::NeverSent), largest >= bench.recovery.next_number(SPACE));
+                bench.recovery.on_deadline(now, &mut bench.outcome);
+                prop_assert!(bench.recovery.bytes_in_flight() <= 30_000);
+            }
+        }
+    }
+}

@@ -120,6 +120,15 @@ fn a_client_probes_with_nothing_in_flight_so_that_the_server_may_send() {
 }
 
 #[test]
+fn a_client_that_has_sent_nothing_counts_from_when_it_was_first_asked_to_act() {
+    let mut bench = Bench::new(Side::Client);
+    assert_eq!(bench.deadline(100).map(|(at, ..)| at), Some(at(1099)));
+    bench.fire(100);
+    assert_eq!(bench.outcome.probes, None);
+    assert_eq!(bench.deadline(800).map(|(at, ..)| at), Some(at(1099)));
+}
+
+#[test]
 fn early_data_in_flight_does_not_stop_a_client_from_probing() {
     let mut bench = Bench::new(Side::Client);
     bench.send_in(SpaceId::Initial, 0);
