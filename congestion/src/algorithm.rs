@@ -158,3 +158,58 @@ fn edit_distance(a: &str, b: &str) -> usize {
     }
     previous.last().copied().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn every_algorithm_is_found_by_its_name_and_says_it() {
+        for algorithm in Algorithm::ALL {
+            assert_eq!(algorithm.to_string().parse(), Ok(algorithm));
+            assert!(!algorithm.describe().is_empty());
+            let conditions = InitialConditions { datagram_size: 1200, initial_window: None, now: Time::ZERO };
+            let controller = algorithm.start(&conditions);
+            assert_eq!(controller.name(), algorithm.name());
+            let snapshot = controller.snapshot(Time::ZERO);
+            assert_eq!(algorithm.start_from(&snapshot, Time::ZERO).name(), snapshot.controller);
+        }
+    }
+
+    #[test]
+    fn spelling_is_forgiven() {
+        for spelling in ["NewReno", "new_reno", "new-reno", "reno", "RENO"] {
+            assert_eq!(spelling.parse(), Ok(Algorithm::NewReno), "{spelling}");
+        }
+        assert_eq!("CUBIC".parse(), Ok(Algorithm::Cubic));
+    }
+
+    #[test]
+    fn an_unknown_name_is_answered_with_the_nearest() {
+        let error = "cubix".parse::<Algorithm>().unwrap_err();
+        assert_eq!(error.nearest(), Algorithm::Cubic);
+        let text = "no congestion controller is named \"cubix\"; did you mean \"cubic\"? There are: newreno, cubic";
+        assert_eq!(error.to_string(), text);
+        assert_eq!("newrino".parse::<Algorithm>().unwrap_err().nearest(), Algorithm::NewReno);
+        assert!("x".repeat(100_000).parse::<Algorithm>().unwrap_err().to_string().len() < 200);
+    }
+
+    #[test]
+    fn edit_distances_are_levenshteins() {
+        for (a, b, distance) in
+            [("", "", 0), ("", "abc", 3), ("kitten", "sitting", 3), ("cubic", "cubic", 0), ("bbr", "bbr2", 1)]
+        {
+            assert_eq!((edit_distance(a, b), edit_distance(b, a)), (distance, distance), "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn an_initial_window_below_the_minimum_is_raised_to_it() {
+        let conditions = InitialConditions { datagram_size: 1200, initial_window: Some(1), now: Time::ZERO };
+        for algorithm in Algorithm::ALL {
+            assert_eq!(algorithm.start(&conditions).window().congestion_window, 2400);
+        }
+    }
+}

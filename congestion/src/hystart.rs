@@ -17,7 +17,8 @@ pub const CSS_ROUNDS: u32 = 5;
 
 /// How the window is to grow in this turn.
 ///
-/// RFC 9406's limit `L` on one acknowledgement's growth is infinite here, as it asks for senders that pace.
+/// RFC 9406's limit `L` on one acknowledgement's growth is infinite here, as it is for senders that pace; a path too short to be paced
+/// ([`UNPACED_BELOW`](crate::window::UNPACED_BELOW)) takes its windows whole anyway.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Growth {
     /// As in slow start: by what was acknowledged.
@@ -91,4 +92,66 @@ impl HyStart {
 /// RttThresh: by how much the RTT has to grow over the last round's.
 fn threshold(last: Duration) -> Duration {
     (last / MIN_RTT_DIVISOR).clamp(MIN_RTT_THRESH, MAX_RTT_THRESH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One round in which `samples` turns each measured that many milliseconds.
+    fn round(hystart: &mut HyStart, milliseconds: u64, samples: u32) -> Growth {
+        let sample = Some(Duration::from_millis(milliseconds));
+        let mut growth = hystart.on_turn(true, sample);
+        for _ in 1..samples {
+            growth = hystart.on_turn(false, sample);
+        }
+        growth
+    }
+
+    #[test]
+    fn a_growing_rtt_leads_to_conservative_slow_start_and_after_five_rounds_out_of_it() {
+        let mut hystart = HyStart::default();
+        assert_eq!(round(&mut hystart, 50, 8), Growth::Full);
+        assert_eq!(round(&mut hystart, 56, 8), Growth::Full, "less than an eighth is noise");
+        assert_eq!(round(&mut hystart, 63, 8), Growth::Conservative);
+        for _ in 0..4 {
+            assert_eq!(round(&mut hystart, 70, 8), Growth::Conservative);
+        }
+        assert_eq!(hystart.on_turn(true, None), Growth::Ended);
+    }
+
+    #[test]
+    fn slow_start_goes_on_after_a_false_alarm() {
+        let mut hystart = HyStart::default();
+        round(&mut hystart, 50, 8);
+        assert_eq!(round(&mut hystart, 60, 8), Growth::Conservative);
+        assert_eq!(round(&mut hystart, 59, 7), Growth::Conservative, "seven samples are not believed");
+        assert_eq!(hystart.on_turn(false, Some(Duration::from_millis(60))), Growth::Full);
+        assert!(!hystart.is_conservative());
+        assert_eq!(round(&mut hystart, 80, 8), Growth::Conservative, "and is watched again");
+    }
+
+    #[test]
+    fn few_samples_decide_nothing() {
+        let mut hystart = HyStart::default();
+        round(&mut hystart, 50, 8);
+        assert_eq!(round(&mut hystart, 500, 7), Growth::Full);
+    }
+
+    #[test]
+    fn one_fast_packet_makes_the_round_fast() {
+        let mut hystart = HyStart::default();
+        round(&mut hystart, 50, 8);
+        hystart.on_turn(true, Some(Duration::from_millis(50)));
+        for _ in 0..20 {
+            assert_eq!(hystart.on_turn(false, Some(Duration::from_millis(500))), Growth::Full);
+        }
+    }
+
+    #[test]
+    fn the_threshold_is_an_eighth_between_four_and_sixteen_milliseconds() {
+        for (last, expected) in [(0, 4), (10, 4), (32, 4), (80, 10), (128, 16), (1000, 16)] {
+            assert_eq!(threshold(Duration::from_millis(last)), Duration::from_millis(expected), "{last}");
+        }
+    }
 }

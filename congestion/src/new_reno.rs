@@ -198,3 +198,184 @@ impl Controller for NewReno {
         self.events
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use super::*;
+    use crate::RttView;
+
+    const SEGMENT: u64 = 1200;
+    const RTT: Duration = Duration::from_millis(100);
+
+    struct Bench {
+        controller: NewReno,
+        now: Time,
+    }
+
+    impl Bench {
+        fn new(segments: u64) -> Self {
+            let now = Time::from_nanos(1_000_000_000);
+            let initial_window = Some(segments * SEGMENT);
+            Self { controller: NewReno::new(&InitialConditions { datagram_size: 1200, initial_window, now }), now }
+        }
+
+        fn observed(&self) -> Observed {
+            let window = self.controller.congestion_window;
+            Observed {
+                now: self.now,
+                rtt: RttView { latest: RTT, smoothed: RTT, variation: RTT / 8, minimum: RTT },
+                prior_in_flight: window,
+                ..Observed::default()
+            }
+        }
+
+        fn acknowledged(&self, bytes: u64) -> Observed {
+            let sent_at = self.now.saturating_before(RTT - Duration::from_nanos(1));
+            Observed {
+                acknowledged_bytes: bytes,
+                acknowledged_packets: bytes.div_ceil(SEGMENT),
+                largest_acknowledged_sent_at: Some(sent_at),
+                rtt_sample: Some(RTT),
+                ..self.observed()
+            }
+        }
+
+        fn acknowledge(&mut self, bytes: u64) -> u64 {
+            let observed = self.acknowledged(bytes);
+            self.controller.on_observed(&observed).congestion_window
+        }
+
+        fn lose(&mut self) -> u64 {
+            let largest_lost_sent_at = Some(self.now.saturating_before(Duration::from_nanos(1)));
+            let observed = Observed { lost_packets: 1, lost_bytes: SEGMENT, largest_lost_sent_at, ..self.observed() };
+            self.controller.on_observed(&observed).congestion_window
+        }
+    }
+
+    //= https://www.rfc-editor.org/rfc/rfc9002#section-7.3.2
+    //= type=test
+    //# On entering a recovery period, a sender MUST set the slow start
+    //# threshold to half the value of the congestion window when loss is
+    //# detected.
+    #[test]
+    fn loss_halves_the_window_once_in_a_round_trip() {
+        let mut bench = Bench::new(100);
+        assert_eq!(bench.lose(), 50 * SEGMENT);
+        assert_eq!(bench.controller.state(), "recovery");
+        bench.now += RTT;
+        let covered = Observed {
+            lost_packets: 30,
+            largest_lost_sent_at: Some(bench.now.saturating_before(RTT)),
+            ..bench.acknowledged(0)
+        };
+        assert_eq!(bench.controller.on_observed(&covered).congestion_window, 50 * SEGMENT);
+        bench.now += RTT;
+        assert_eq!(bench.lose(), 25 * SEGMENT);
+        assert_eq!(bench.controller.events().loss, 2);
+    }
+
+    #[test]
+    fn the_window_is_never_below_two_datagrams() {
+        let mut bench = Bench::new(3);
+        for _ in 0..10 {
+            bench.now += RTT;
+            assert_eq!(bench.lose(), 2 * SEGMENT);
+        }
+    }
+
+    #[test]
+    fn slow_start_adds_what_is_acknowledged() {
+        let mut bench = Bench::new(10);
+        bench.now += RTT;
+        assert_eq!(bench.acknowledge(10 * SEGMENT), 20 * SEGMENT);
+        assert_eq!(bench.acknowledge(SEGMENT / 2), 20 * SEGMENT + SEGMENT / 2);
+        assert_eq!(bench.controller.state(), "slow_start");
+    }
+
+    //= https://www.rfc-editor.org/rfc/rfc9002#section-7.3.3
+    //= type=test
+    //# A sender in congestion avoidance uses an Additive Increase
+    //# Multiplicative Decrease (AIMD) approach that MUST limit the increase
+    //# to the congestion window to at most one maximum datagram size for
+    //# each congestion window that is acknowledged.
+    #[test]
+    fn congestion_avoidance_adds_a_datagram_for_each_window_in_batches_of_any_size() {
+        for batch in [1, 7, 50] {
+            let mut bench = Bench::new(100);
+            bench.lose();
+            bench.now += RTT;
+            bench.acknowledge(SEGMENT);
+            assert_eq!(bench.controller.state(), "congestion_avoidance");
+            let mut acknowledged = 0;
+            for window in 50..60 {
+                while acknowledged < window {
+                    assert_eq!(bench.controller.congestion_window, window * SEGMENT, "batches of {batch}");
+                    bench.now += Duration::from_millis(1);
+                    bench.acknowledge(batch.min(window) * SEGMENT);
+                    acknowledged += batch.min(window);
+                }
+                acknowledged -= window;
+            }
+        }
+    }
+
+    #[test]
+    fn slow_start_stops_at_the_threshold_and_the_rest_counts_as_avoidance() {
+        let mut bench = Bench::new(100);
+        bench.now += RTT;
+        let persistent = Observed {
+            lost_packets: 1,
+            largest_lost_sent_at: Some(bench.now.saturating_before(RTT)),
+            persistent_congestion: true,
+            ..bench.observed()
+        };
+        assert_eq!(bench.controller.on_observed(&persistent).congestion_window, 2 * SEGMENT);
+        assert_eq!(bench.controller.slow_start_threshold, 50 * SEGMENT);
+        for window in [4, 8, 16, 32, 50] {
+            bench.now += RTT;
+            let all = bench.controller.congestion_window;
+            assert_eq!(bench.acknowledge(all), window * SEGMENT);
+        }
+        assert_eq!(bench.controller.credit, 14 * SEGMENT);
+    }
+
+    #[test]
+    fn a_peer_that_claims_more_than_a_window_gains_no_more_than_a_window() {
+        let mut bench = Bench::new(10);
+        bench.now += RTT;
+        assert_eq!(bench.acknowledge(u64::MAX), 20 * SEGMENT);
+    }
+
+    #[test]
+    fn nothing_grows_while_the_application_is_the_limit() {
+        let mut bench = Bench::new(10);
+        for _ in 0..20 {
+            bench.now += RTT;
+            let observed = Observed { application_limited: true, ..bench.acknowledged(10 * SEGMENT) };
+            assert_eq!(bench.controller.on_observed(&observed).congestion_window, 10 * SEGMENT);
+        }
+    }
+
+    #[test]
+    fn a_mark_halves_and_is_counted_as_such() {
+        let mut bench = Bench::new(100);
+        bench.now += RTT;
+        let marked = Observed { ecn_ce: 3, ..bench.acknowledged(3 * SEGMENT) };
+        assert_eq!(bench.controller.on_observed(&marked).congestion_window, 50 * SEGMENT);
+        assert_eq!(bench.controller.events(), Events { ecn_ce: 1, ..Events::default() });
+    }
+
+    #[test]
+    fn a_successor_goes_on_in_congestion_avoidance_with_the_same_window() {
+        let mut bench = Bench::new(100);
+        bench.lose();
+        bench.now += RTT;
+        bench.acknowledge(SEGMENT);
+        let snapshot = bench.controller.snapshot(bench.now);
+        let successor = NewReno::from_snapshot(&snapshot, bench.now);
+        assert_eq!((successor.state(), successor.window()), ("congestion_avoidance", bench.controller.window()));
+        assert_eq!(successor.snapshot(bench.now), snapshot);
+    }
+}

@@ -119,3 +119,165 @@ impl Pacer {
 fn scaled(bytes: u64) -> i128 {
     i128::from(bytes) * i128::from(NANOSECONDS)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SIZE: u16 = 1200;
+
+    fn at(nanoseconds: u64) -> Time {
+        Time::from_nanos(nanoseconds)
+    }
+
+    fn pacer(pacing_rate: u64, quantum: u64) -> Pacer {
+        let mut pacer = Pacer::new();
+        pacer.set_window(at(0), Window { congestion_window: 1 << 30, pacing_rate, quantum }, SIZE);
+        pacer
+    }
+
+    #[test]
+    fn without_a_rate_everything_passes() {
+        let mut pacer = Pacer::new();
+        assert_eq!(pacer.available(at(0)), u64::MAX);
+        pacer.on_sent(at(0), 1 << 40);
+        assert_eq!(pacer.available(at(0)), u64::MAX);
+        assert_eq!(pacer.next_release(at(7), 1 << 20), at(7));
+    }
+
+    #[test]
+    fn a_quantum_leaves_at_once_and_then_the_rate_holds() {
+        let mut pacer = pacer(1_200_000, 2400);
+        assert_eq!(pacer.available(at(0)), 2400);
+        pacer.on_sent(at(0), 2400);
+        assert_eq!(pacer.available(at(0)), 0);
+        assert_eq!(pacer.next_release(at(0), 1200), at(1_000_000));
+        assert_eq!(pacer.available(at(999_999)), 1199);
+        assert_eq!(pacer.available(at(1_000_000)), 1200);
+        assert_eq!(pacer.next_release(at(1_000_000), 1200), at(1_000_000));
+    }
+
+    #[test]
+    fn a_pause_earns_one_quantum_and_no_more() {
+        let mut pacer = pacer(1_200_000, 2400);
+        pacer.on_sent(at(0), 2400);
+        assert_eq!(pacer.available(at(3_600_000_000_000)), 2400);
+    }
+
+    #[test]
+    fn what_was_earned_while_a_timer_was_late_is_not_lost_but_good_for_one_turn_only() {
+        // 100 MB/s with 64 KiB at once: a timer every two milliseconds must still carry 100 MB/s.
+        let rate = 100_000_000;
+        let mut pacer = pacer(rate, 65_536);
+        pacer.on_sent(at(0), 65_536);
+        let mut sent = 0;
+        for tick in 1..=500 {
+            let now = at(tick * 2_000_000);
+            assert!(pacer.next_release(now.min(at(tick * 2_000_000 - 1_999_999)), 65_536) < now);
+            while pacer.available(now) >= u64::from(SIZE) {
+                pacer.on_sent(now, u64::from(SIZE));
+                sent += u64::from(SIZE);
+            }
+        }
+        assert!(sent > rate * 99 / 100, "{sent} in a second of {rate}");
+        pacer.next_release(at(1_000_000_000), 65_536);
+        pacer.on_sent(at(1_002_000_000), 1);
+        assert_eq!(pacer.available(at(2_000_000_000)), 65_536);
+    }
+
+    #[test]
+    fn what_left_too_early_is_earned_first_but_never_more_than_a_quantum() {
+        let mut pacer = pacer(1_000_000, 10_000);
+        pacer.on_sent(at(0), 1 << 50);
+        assert_eq!(pacer.next_release(at(0), 10_000), at(20_000_000));
+    }
+
+    #[test]
+    fn a_quantum_smaller_than_a_datagram_does_not_starve() {
+        let mut pacer = pacer(1_000_000, 0);
+        assert_eq!(pacer.available(at(0)), u64::from(SIZE));
+        pacer.on_sent(at(0), u64::from(SIZE));
+        assert!(pacer.next_release(at(0), u64::from(SIZE)) < at(2_000_000));
+    }
+
+    #[test]
+    fn a_new_rate_holds_from_its_moment_on() {
+        let mut pacer = pacer(1_000_000, 100_000);
+        pacer.on_sent(at(0), 100_000);
+        let faster = Window { congestion_window: 1 << 30, pacing_rate: 10_000_000, quantum: 100_000 };
+        pacer.set_window(at(1_000_000), faster, SIZE);
+        assert_eq!(pacer.available(at(1_000_000)), 1000);
+        assert_eq!(pacer.available(at(2_000_000)), 11_000);
+        let smaller = Window { quantum: 2400, ..faster };
+        pacer.set_window(at(2_000_000), smaller, SIZE);
+        assert_eq!(pacer.available(at(2_000_000)), 2400);
+    }
+
+    proptest! {
+        /// Whatever the schedule, at most `rate * time + quantum` leaves; and who comes back when told is never refused.
+        #[test]
+        fn releases_the_rate_times_the_time_and_never_starves(
+            rate in 1_000_u64..10_000_000_000,
+            quantum in 2_400_u64..70_000,
+            steps in prop::collection::vec((0_u64..5_000_000, any::<bool>(), 1_u64..70_000), 1..200),
+        ) {
+            let mut pacer = pacer(rate, quantum);
+            let (mut now, mut sent) = (0_u64, 0_u64);
+            for (pause, patient, wanted) in steps {
+                now += pause;
+                if patient {
+                    let release = pacer.next_release(at(now), wanted);
+                    prop_assert!(release >= at(now));
+                    let needed = (u128::from(wanted.min(quantum)) * 1_000_000_000).div_ceil(u128::from(rate));
+                    prop_assert!(u128::from((release - at(now)).as_nanos() as u64) <= needed, "waits longer than it takes to earn it");
+                    now = release.as_nanos();
+                    prop_assert!(pacer.available(at(now)) >= wanted.min(quantum), "told to come back and refused");
+                }
+                let bytes = wanted.min(pacer.available(at(now)));
+                pacer.on_sent(at(now), bytes);
+                sent += bytes;
+                let allowed = u128::from(rate) * u128::from(now) / 1_000_000_000 + u128::from(quantum);
+                prop_assert!(u128::from(sent) <= allowed, "{sent} of {allowed}");
+            }
+        }
+
+        #[test]
+        fn a_sender_that_always_has_more_gets_the_whole_rate(
+            rate in 10_000_u64..1_000_000_000,
+            lateness in prop::collection::vec(0_u64..1_000_000, 50..100),
+        ) {
+            let quantum = crate::window::quantum(rate, 2400);
+            let mut pacer = pacer(rate, quantum);
+            // The first quantum was there from the beginning; it is not part of the rate.
+            pacer.on_sent(at(0), quantum);
+            let (mut now, mut sent) = (at(0), 0_u64);
+            for late in lateness {
+                now = pacer.next_release(now, u64::from(SIZE)) + Duration::from_nanos(late);
+                while pacer.available(now) >= u64::from(SIZE) {
+                    pacer.on_sent(now, u64::from(SIZE));
+                    sent += u64::from(SIZE);
+                }
+            }
+            let fair = u128::from(rate) * u128::from(now.as_nanos()) / 1_000_000_000;
+            prop_assert!(u128::from(sent + u64::from(SIZE)) >= fair, "{sent} of {fair}");
+        }
+
+        #[test]
+        fn no_window_and_no_time_makes_it_panic(calls: Vec<(u64, u64, u64, u64, u8)>) {
+            let mut pacer = Pacer::new();
+            for (now, pacing_rate, quantum, bytes, call) in calls {
+                let now = at(now);
+                match call % 4 {
+                    0 => pacer.set_window(now, Window { congestion_window: bytes, pacing_rate, quantum }, SIZE),
+                    1 => pacer.on_sent(now, bytes),
+                    2 => prop_assert!(pacer.next_release(now, bytes) >= now),
+                    _ => { pacer.available(now); }
+                }
+            }
+        }
+    }
+}

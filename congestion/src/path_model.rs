@@ -172,3 +172,79 @@ fn smooth(old: u32, part: u64, whole: u64) -> u32 {
     let new = crate::arithmetic::mul_div(part.min(whole), MILLION, whole);
     u32::try_from((u64::from(old) * 7 + new) / 8).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Delivery;
+
+    fn at(milliseconds: u64) -> Time {
+        Time::from_nanos(milliseconds * 1_000_000)
+    }
+
+    fn turn(now: u64, sent_at: u64) -> Observed {
+        Observed {
+            now: at(now),
+            acknowledged_packets: 10,
+            largest_acknowledged_sent_at: Some(at(sent_at)),
+            ..Observed::default()
+        }
+    }
+
+    #[test]
+    fn a_round_ends_when_something_sent_in_it_is_acknowledged() {
+        let mut path = PathModel::new(1200, at(0));
+        assert!(path.observe(&turn(100, 0)));
+        assert!(!path.observe(&turn(110, 50)));
+        assert!(!path.observe(&turn(150, 99)));
+        assert!(path.observe(&turn(200, 100)));
+        assert!(!path.observe(&Observed { now: at(900), ..Observed::default() }));
+        assert_eq!(path.rounds(), 2);
+    }
+
+    #[test]
+    fn the_bandwidth_is_the_best_of_the_last_rounds_and_is_forgotten() {
+        let mut path = PathModel::new(1200, at(0));
+        let deliver = |path: &mut PathModel, round: u64, rate, application_limited| {
+            let delivery = Some(Delivery { rate, application_limited, ..Delivery::default() });
+            path.observe(&Observed { delivery, ..turn(round * 100 + 100, round * 100) });
+        };
+        deliver(&mut path, 0, 1000, false);
+        deliver(&mut path, 1, 500, false);
+        deliver(&mut path, 2, 900, true);
+        assert_eq!(path.bandwidth(), 1000);
+        deliver(&mut path, 3, 2000, true);
+        assert_eq!(path.bandwidth(), 2000, "even a held-back sender proves what the path can do");
+        for round in 4..16 {
+            deliver(&mut path, round, 300, false);
+        }
+        assert_eq!(path.bandwidth(), 300);
+    }
+
+    #[test]
+    fn loss_and_mark_rates_are_smoothed_over_rounds() {
+        let mut path = PathModel::new(1200, at(0));
+        for round in 0..100 {
+            let half = Observed {
+                lost_packets: 10,
+                ecn_ce: 1,
+                ecn_capable_packets: 10,
+                ..turn(round * 100 + 100, round * 100)
+            };
+            path.observe(&half);
+        }
+        let snapshot = path.snapshot(at(0));
+        assert!((490_000..=500_000).contains(&snapshot.loss_rate), "{}", snapshot.loss_rate);
+        assert!((99_000..=100_000).contains(&snapshot.ecn_rate), "{}", snapshot.ecn_rate);
+    }
+
+    #[test]
+    fn before_the_first_sample_there_is_no_rtt() {
+        let mut path = PathModel::new(1200, at(0));
+        let guess = RttView { smoothed: Duration::from_millis(333), ..RttView::default() };
+        path.observe(&Observed { rtt: guess, ..turn(100, 0) });
+        assert_eq!(path.smoothed_rtt(), None);
+        path.observe(&Observed { rtt: guess, rtt_sample: Some(Duration::from_millis(333)), ..turn(100, 0) });
+        assert_eq!(path.smoothed_rtt(), Some(Duration::from_millis(333)));
+    }
+}

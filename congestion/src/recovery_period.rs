@@ -82,3 +82,62 @@ impl RecoveryPeriod {
         false
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(nanoseconds: u64) -> Time {
+        Time::from_nanos(nanoseconds)
+    }
+
+    fn lost(sent_at: u64) -> Observed {
+        Observed { lost_packets: 1, largest_lost_sent_at: Some(at(sent_at)), ..Observed::default() }
+    }
+
+    fn acknowledged(sent_at: u64) -> Observed {
+        Observed { acknowledged_packets: 1, largest_acknowledged_sent_at: Some(at(sent_at)), ..Observed::default() }
+    }
+
+    //= https://www.rfc-editor.org/rfc/rfc9002#section-7.3.2
+    //= type=test
+    //# Therefore, during a recovery period, the congestion window does not
+    //# change in response to new losses or increases in the ECN-CE count.
+    #[test]
+    fn packets_sent_before_the_period_ask_for_nothing_more() {
+        let mut period = RecoveryPeriod::default();
+        assert_eq!(period.signal(&lost(5)), Some(Signal::Loss));
+        period.begin(at(10));
+        assert_eq!(period.signal(&lost(5)), None);
+        assert_eq!(period.signal(&lost(10)), None);
+        assert_eq!(period.signal(&Observed { ecn_ce: 9, ..acknowledged(10) }), None);
+        assert_eq!(period.signal(&lost(11)), Some(Signal::Loss));
+        assert_eq!(period.signal(&Observed { ecn_ce: 1, ..acknowledged(11) }), Some(Signal::EcnCe));
+    }
+
+    #[test]
+    fn the_period_ends_with_an_acknowledgement_of_something_sent_in_it() {
+        let mut period = RecoveryPeriod::default();
+        assert!(period.on_acknowledged(&acknowledged(1)));
+        period.begin(at(10));
+        assert!(!period.on_acknowledged(&acknowledged(10)));
+        assert!(!period.on_acknowledged(&Observed::default()));
+        assert!(period.is_under_way());
+        assert!(!period.on_acknowledged(&acknowledged(11)), "the turn that ends it does not grow the window");
+        assert!(!period.is_under_way());
+        assert!(period.on_acknowledged(&acknowledged(12)));
+        assert!(!period.on_acknowledged(&acknowledged(9)), "a latecomer from before it does not either");
+        assert_eq!(period.signal(&lost(9)), None);
+    }
+
+    #[test]
+    fn a_loss_whose_time_is_not_told_counts_once_a_round_trip() {
+        let rtt = crate::RttView { smoothed: core::time::Duration::from_nanos(100), ..crate::RttView::default() };
+        let lost = |now| Observed { now: at(now), lost_packets: 1, rtt, ..Observed::default() };
+        let mut period = RecoveryPeriod::default();
+        assert_eq!(period.signal(&lost(1000)), Some(Signal::Loss));
+        period.begin(at(1000));
+        assert_eq!(period.signal(&lost(1100)), None);
+        assert_eq!(period.signal(&lost(1101)), Some(Signal::Loss));
+    }
+}

@@ -71,3 +71,52 @@ pub fn minimum_window(datagram_size: u16) -> u64 {
     //# The RECOMMENDED value is 2 * max_datagram_size.
     2 * u64::from(datagram_size.max(MINIMUM_DATAGRAM_SIZE))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    //= https://www.rfc-editor.org/rfc/rfc9002#section-7.2
+    //= type=test
+    //# Endpoints SHOULD use an initial congestion window of ten times the
+    //# maximum datagram size (max_datagram_size), while limiting the window to
+    //# the larger of 14,720 bytes or twice the maximum datagram size.
+    #[test]
+    fn the_initial_window_is_ten_datagrams_within_bounds() {
+        assert_eq!(initial_window(1200), 12_000);
+        assert_eq!(initial_window(1472), 14_720);
+        assert_eq!(initial_window(1500), 14_720);
+        assert_eq!(initial_window(9000), 18_000);
+        assert_eq!(initial_window(0), 12_000);
+    }
+
+    #[test]
+    fn the_rate_is_the_window_over_the_rtt_and_a_quarter_more() {
+        let window = Window::paced(100_000, Some(Duration::from_millis(100)), 1200, false);
+        assert_eq!(window, Window { congestion_window: 100_000, pacing_rate: 1_250_000, quantum: 2400 });
+        let ramping = Window::paced(100_000, Some(Duration::from_millis(100)), 1200, true);
+        assert_eq!(ramping, Window { congestion_window: 100_000, pacing_rate: 2_000_000, quantum: 12_000 });
+    }
+
+    #[test]
+    fn the_quantum_is_a_millisecond_of_the_rate_within_bounds() {
+        assert_eq!(quantum(10_000_000, 2400), 10_000);
+        assert_eq!(quantum(10_000, 2400), 2400);
+        assert_eq!(quantum(u64::MAX, 2400), 65_536);
+        assert_eq!(quantum(0, 131_070), 131_070);
+    }
+
+    #[test]
+    fn a_path_without_a_sample_or_of_microseconds_is_not_paced() {
+        for rtt in [None, Some(Duration::from_micros(999)), Some(Duration::ZERO)] {
+            let window = Window::paced(100_000, rtt, 1200, true);
+            assert_eq!((window.pacing_rate, window.quantum), (0, 65_536));
+        }
+    }
+
+    #[test]
+    fn no_window_and_no_rtt_overflows() {
+        assert_eq!(Window::paced(u64::MAX, Some(Duration::MAX), u16::MAX, true).pacing_rate, 249_999_999);
+        assert!(Window::paced(0, Some(Duration::MAX), 0, false).pacing_rate > 0);
+    }
+}

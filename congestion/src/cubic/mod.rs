@@ -1,6 +1,7 @@
 //! CUBIC (RFC 9438), with HyStart++ for the first slow start (RFC 9406).
 
 mod curve;
+mod stage;
 #[cfg(test)]
 mod tests;
 
@@ -8,29 +9,12 @@ use core::time::Duration;
 
 use codec::Time;
 
-use crate::arithmetic::mul_div;
 use crate::hystart::{CSS_GROWTH_DIVISOR, Growth, HyStart};
 use crate::window::{MAXIMUM_WINDOW, minimum_window};
 use crate::{Controller, Events, InitialConditions, Observed, PathModel, RecoveryPeriod, Signal, Snapshot, Window};
 
-use curve::Curve;
-
-/// Windows are kept in bytes with so many fractional bits: one packet grows a large window by less than a byte.
-const FRACTION_BITS: u32 = 16;
-/// A turn's acknowledgements are taken in no more steps than this, so that a batch grows the window as its packets one by one
-/// would have.
-const STEPS: u64 = 16;
-
-/// In which region of RFC 9438 §4.2 congestion avoidance last was.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Region {
-    /// The estimate of what Reno would have is the larger (§4.3).
-    RenoFriendly,
-    /// Below the window at which the path was last full: ever more slowly towards it (§4.4).
-    Concave,
-    /// At it or beyond: ever faster away from it (§4.5).
-    Convex,
-}
+pub use stage::Region;
+use stage::{FRACTION_BITS, Stage, limit, scale};
 
 /// RFC 9438's controller.
 ///
@@ -70,17 +54,6 @@ struct Shape {
     /// W_max in bytes; 0 while it is undefined.
     saturation: u64,
     stage: Option<Stage>,
-}
-
-/// One stage of congestion avoidance.
-#[derive(Clone, Copy, Debug)]
-struct Stage {
-    curve: Curve,
-    /// t: how long the stage has lasted, without the time in which the window was not used or was in recovery.
-    elapsed: Duration,
-    /// W_est, scaled by [`FRACTION_BITS`].
-    estimate: u64,
-    region: Region,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -261,28 +234,16 @@ impl Cubic {
 
     /// Grows in congestion avoidance, `elapsed` after the last turn that did.
     fn avoid_congestion(&mut self, elapsed: Duration, acknowledged_bytes: u64) {
-        let window = self.congestion_window();
         let mut stage = if let Some(mut stage) = self.shape.stage {
             stage.elapsed = stage.elapsed.saturating_add(elapsed);
             stage
         } else {
-            let curve = Curve::new(window, self.shape.saturation, self.path.datagram_size());
-            self.shape.saturation = curve.plateau();
-            let region = if window < curve.plateau() { Region::Concave } else { Region::Convex };
-            Stage { curve, elapsed: Duration::ZERO, estimate: self.shape.window, region }
+            let stage = Stage::begin(self.shape.window, self.shape.saturation, self.path.datagram_size());
+            self.shape.saturation = stage.plateau();
+            stage
         };
         let rtt = self.path.smoothed_rtt().unwrap_or_default();
-        let now = scale(stage.curve.window_at(stage.elapsed));
-        let target = scale(stage.curve.window_at(stage.elapsed.saturating_add(rtt)));
-        let segment = u64::from(self.path.datagram_size());
-        let mut left = acknowledged_bytes.min(window);
-        let step = left.div_ceil(STEPS).max(segment);
-        while left > 0 {
-            let bytes = left.min(step);
-            left -= bytes;
-            self.shape.window =
-                stage.step(&self.shape, now, target, mul_div(scale(segment), bytes, self.congestion_window()), bytes);
-        }
+        self.shape.window = stage.grow(self.shape.window, self.shape.prior_window, rtt, acknowledged_bytes);
         self.shape.stage = Some(stage);
     }
 
@@ -290,38 +251,6 @@ impl Cubic {
     fn counted(&self, observed: &Observed) -> Duration {
         let elapsed = observed.now.saturating_since(self.last_turn);
         if self.was_idle { elapsed.min(observed.rtt.latest.max(observed.rtt.smoothed)) } else { elapsed }
-    }
-}
-
-impl Stage {
-    /// One step: `bytes` acknowledged, which would grow Reno's window by `reno` (scaled). Returns the new window, scaled.
-    fn step(&mut self, shape: &Shape, now: u64, target: u64, reno: u64, bytes: u64) -> u64 {
-        //= https://www.rfc-editor.org/rfc/rfc9438#section-4.3
-        //# Once W_est has grown to reach the cwnd at the time of most recently
-        //# setting ssthresh -- that is, W_est >= cwnd_prior -- the sender SHOULD
-        //# set alpha_cubic to 1
-        let reached = self.estimate >= scale(shape.prior_window);
-        self.estimate = limit(self.estimate.saturating_add(if reached { reno } else { curve::alpha(reno) }));
-        //= https://www.rfc-editor.org/rfc/rfc9438#section-4.3
-        //# CUBIC checks whether W_cubic(t) is less than W_est.  If so, CUBIC is
-        //# in the Reno-friendly region and cwnd SHOULD be set to W_est at each
-        //# reception of a new ACK.
-        if now < self.estimate {
-            self.region = Region::RenoFriendly;
-            return shape.window.max(self.estimate);
-        }
-        let below = shape.window < scale(self.curve.plateau());
-        self.region = if below { Region::Concave } else { Region::Convex };
-        //= https://www.rfc-editor.org/rfc/rfc9438#section-4.2
-        //# The lower and upper bounds below ensure that CUBIC's congestion
-        //# window increase rate is non-decreasing and is less than the increase
-        //# rate of slow start
-        let target = target.clamp(shape.window, shape.window.saturating_add(shape.window / 2));
-        //= https://www.rfc-editor.org/rfc/rfc9438#section-4.4
-        //# In this region, cwnd MUST be incremented by
-        //# (target - cwnd) / cwnd for each received new ACK
-        let grown = mul_div(target - shape.window, scale(bytes), shape.window);
-        limit(shape.window.saturating_add(grown))
     }
 }
 
@@ -428,14 +357,4 @@ impl Cubic {
             self.avoid_congestion(self.counted(observed), observed.acknowledged_bytes);
         }
     }
-}
-
-/// Bytes, scaled by [`FRACTION_BITS`].
-const fn scale(bytes: u64) -> u64 {
-    bytes.saturating_mul(1 << FRACTION_BITS)
-}
-
-/// A scaled window that is no larger than any may be.
-fn limit(scaled: u64) -> u64 {
-    scaled.min(scale(MAXIMUM_WINDOW))
 }

@@ -11,6 +11,9 @@
 //! Sizes are UDP payloads in bytes. Nothing here needs a timer: [`next_probe`](MtuDiscovery::next_probe) is asked whenever
 //! something could be sent. ICMP messages are not heard at all, so a forged one changes nothing (RFC 9000 §14.2.1).
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use codec::Time;
@@ -285,7 +288,7 @@ impl MtuDiscovery {
     /// links have; where there is none, the middle.
     fn candidate(&self) -> Option<u16> {
         if self.losses.1 > 0 {
-            return Some(self.losses.0).filter(|size| *size > self.current);
+            return Some(self.losses.0).filter(|size| *size > self.current && *size <= self.maximum());
         }
         let Some(failed) = self.failed else {
             return (self.maximum() > self.current).then(|| self.maximum());
