@@ -1,5 +1,6 @@
 //! For machines that have no certificate yet, and for tests.
 
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -7,11 +8,11 @@ use core::time::Duration;
 use codec::{Side, Version};
 use rcgen::{
     CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose,
-    PKCS_ECDSA_P256_SHA256,
+    PKCS_ECDSA_P256_SHA256, PublicKeyData,
 };
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
 
-use crate::certificate::{Certificate, CertificateError};
+use crate::certificate::{Certificate, CertificateError, sha256};
 use crate::keys::KeyRing;
 use crate::rustls::{Secrets, public_keys};
 
@@ -47,12 +48,16 @@ pub fn certificate(names: &[&str], now: UnixTime) -> Result<Certificate, Certifi
     let seconds = now.as_secs().saturating_sub(CLOCK_DIFFERENCE).min(LATEST_START);
     parameters.not_before = rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(seconds);
     parameters.not_after = parameters.not_before + VALIDITY;
-    parameters.distinguished_name = DistinguishedName::new();
-    parameters.distinguished_name.push(DnType::CommonName, "quicast development certificate");
     parameters.key_usages = [KeyUsagePurpose::DigitalSignature].into();
     parameters.extended_key_usages = [ExtendedKeyUsagePurpose::ServerAuth].into();
 
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(|error| refused(&error))?;
+    // Each its own subject: a client that trusts another development certificate says "unknown issuer" then, and not
+    // "bad signature".
+    let [a, b, c, d, ..] = sha256(&key.subject_public_key_info());
+    parameters.distinguished_name = DistinguishedName::new();
+    let subject = format!("quicast development {a:02x}{b:02x}{c:02x}{d:02x}");
+    parameters.distinguished_name.push(DnType::CommonName, subject);
     let certificate = parameters.self_signed(&key).map_err(|error| refused(&error))?;
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
     Certificate::from_der([certificate.der().clone()].into(), key)

@@ -1,4 +1,37 @@
 //! Keys: how QUIC packets are opened and sealed, and where the keys come from (RFC 9001, RFC 9369 §3.3).
+//!
+//! It is not a TLS implementation: rustls is, and its QUIC interface is named in one file. It has no socket, no clock and no
+//! connection; it does not know what is in a packet, only where its packet number and its payload begin. A packet that
+//! does not open is no error of anybody's, only a fact: whoever asked discards it.
+//!
+//! ```text
+//! CRYPTO data ─▶ Session ─▶ CRYPTO data to send
+//!                   │ KeyChange
+//!                   ▼
+//! packet ─────▶ KeyRing::open ─▶ number, payload          (unmask header, find number, choose key, decrypt)
+//! packet ◀───── KeyRing::seal ◀─ number, header, payload  (encrypt, mask header)
+//! ```
+//! All of it happens in the packet's own bytes, without allocation.
+//!
+//! Start with [`Session`] (handshake bytes in, bytes and keys out), [`KeyRing`] (which keys exist now), [`OpenError`] (what is
+//! dropped and what closes the connection) and [`Certificate`].
+//!
+//! | RFC 9001 | where |
+//! |---|---|
+//! | §4.1, §4.6, §4.8, §8 the handshake and its errors | [`session`], `rustls`, [`alert`] |
+//! | §4.1.3, §4.4, §4.6.1, §6, §8 what the TLS library leaves to us | `rules` |
+//! | §4.9 discarding keys, §5.6, §5.7 who may use which | [`keys`] |
+//! | §5.2 Initial keys, RFC 9369 §3.3 version 2 | `rustls` |
+//! | §5.3 AEAD, §5.4 header protection | [`protection`] |
+//! | §5.8 Retry integrity | [`retry`] |
+//! | §6 key update, §9.5 without a timing signal | `keys/one_rtt.rs` |
+//! | §6.6 limits on the use of keys | `protection/limits.rs` |
+//!
+//! The crypto provider is always named: that of the user's own rustls configuration, or else that of the feature `ring`
+//! (the default) or `aws-lc-rs`. What a process installs as rustls' default is never looked at.
+//!
+//! Tested with the sample packets of both RFCs byte for byte, two sessions shaking hands in memory, peers that break each
+//! rule, every byte of a packet changed, and key updates under loss, reordering and duplication (property tests).
 #![no_std]
 
 extern crate alloc;

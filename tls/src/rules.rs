@@ -123,30 +123,21 @@ pub(crate) fn before(message: &Message, side: Side, is_handshaking: bool) -> Res
 
 /// What must hold of a message that TLS found well-formed.
 pub(crate) fn after(message: &Message) -> Result<(), TlsError> {
-    let (is_compatibility_mode, has_parameters) = match message.kind() {
-        MessageType::ClientHello => match Hello::parse(message) {
-            Some(hello) => (!hello.session_id.is_empty(), hello.extensions.contains(TRANSPORT_PARAMETERS)),
-            None => return Ok(()),
-        },
-        MessageType::EncryptedExtensions => match message.body().vector_16() {
-            Some(extensions) => (false, Extensions(extensions).contains(TRANSPORT_PARAMETERS)),
-            None => return Ok(()),
-        },
-        _ => return Ok(()),
-    };
+    let MessageType::ClientHello = message.kind() else { return Ok(()) };
+    let Some(hello) = Hello::parse(message) else { return Ok(()) };
     //= https://www.rfc-editor.org/rfc/rfc9001#section-8.4
     //# A
     //# server SHOULD treat the receipt of a TLS ClientHello with a non-empty
     //# legacy_session_id field as a connection error of type PROTOCOL_VIOLATION.
-    if is_compatibility_mode {
+    if !hello.session_id.is_empty() {
         return Err(TlsError::violation("legacy_session_id of the ClientHello is not empty"));
     }
     //= https://www.rfc-editor.org/rfc/rfc9001#section-8.2
     //# endpoints that receive ClientHello or
     //# EncryptedExtensions messages without the quic_transport_parameters extension
     //# MUST close the connection with an error of type 0x016d
-    // The TLS library also takes the extension of the drafts, 0xffa5, for it.
-    if !has_parameters {
+    // The TLS library sees to it, but at a server it takes the extension of the drafts, 0xffa5, for the real one.
+    if !hello.extensions.contains(TRANSPORT_PARAMETERS) {
         return Err(TlsError::alert(Alert::MissingExtension, "no quic_transport_parameters extension"));
     }
     Ok(())

@@ -398,3 +398,29 @@ const fn rustls_version(version: Version) -> quic::Version {
         _ => quic::Version::V1,
     }
 }
+
+/// Peers that break rules no [`Session`](crate::Session) breaks.
+#[cfg(test)]
+pub(crate) mod unruly {
+    use super::*;
+
+    /// The ClientHello of a client that offers no protocol, or the transport parameters of the drafts.
+    pub(crate) fn client_hello(config: &ClientConfig, of_the_drafts: bool) -> Vec<u8> {
+        let version = if of_the_drafts { quic::Version::V1Draft } else { quic::Version::V1 };
+        let name = ServerName::try_from("localhost").unwrap();
+        let client = quic::ClientConnection::new(Arc::new(config.clone()), version, name, Vec::new());
+        let mut hello = Vec::new();
+        assert!(client.unwrap().write_hs(&mut hello).is_none());
+        hello
+    }
+
+    /// What a server that sends the transport parameters of the drafts answers in Initial and Handshake packets.
+    pub(crate) fn draft_server_flights(config: &ServerConfig, hello: &[u8]) -> [Vec<u8>; 2] {
+        let config = Arc::new(config.clone());
+        let mut server = quic::ServerConnection::new(config, quic::Version::V1Draft, Vec::new()).unwrap();
+        server.read_hs(hello).unwrap();
+        let mut flights = [Vec::new(), Vec::new()];
+        flights.iter_mut().for_each(|flight| assert!(server.write_hs(flight).is_some()));
+        flights
+    }
+}

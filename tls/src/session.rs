@@ -89,13 +89,16 @@ impl Session {
     /// time; the level may be another afterwards.
     ///
     /// # Errors
-    /// If the handshake failed. The error is final: every later call returns it again.
+    /// If the handshake failed. The error is final: every later call returns it again, and nothing more is written.
     pub fn read(&mut self, data: &[u8]) -> Result<(), TlsError> {
         if let Some(failure) = &self.failure {
             return Err(failure.clone());
         }
         let result = self.read_messages(data);
-        self.failure = result.as_ref().err().cloned();
+        if let Err(failure) = &result {
+            self.failure = Some(failure.clone());
+            self.outbox.clear();
+        }
         result
     }
 
@@ -132,6 +135,9 @@ impl Session {
 
     /// Whether nothing more will be asked of this session: it is a server's, complete, and all is written. A client's
     /// session stays for the tickets that may come.
+    ///
+    /// A client has nothing to say in 1-RTT CRYPTO frames: what comes for a server whose session was dropped is an
+    /// unexpected message, CRYPTO_ERROR 0x010a.
     pub fn is_spent(&self) -> bool {
         self.side().is_server() && !self.is_handshaking() && self.outbox.is_empty()
     }

@@ -1,6 +1,7 @@
 //! [`KeyRing`]: which keys exist now, and what may be done with them.
 
 mod one_rtt;
+mod packets;
 #[cfg(test)]
 mod tests;
 
@@ -9,12 +10,11 @@ use core::time::Duration;
 
 use codec::{ConnectionId, Side, Time, Version};
 
-use crate::TAG_LENGTH;
-use crate::error::{KeyUpdateError, OpenError, SealError};
+use crate::error::KeyUpdateError;
 use crate::level::Level;
+use crate::protection::Opened;
 use crate::protection::limits::Limits;
-use crate::protection::{self, Opened};
-use crate::rustls::{DirectionalKeys, InitialSuite, KeyChange, Keys, NewKeys, PacketKey};
+use crate::rustls::{DirectionalKeys, InitialSuite, KeyChange, Keys, NewKeys};
 use one_rtt::OneRtt;
 
 /// The keys of one connection: opens and seals its packets, and knows when keys come, change and go.
@@ -180,124 +180,6 @@ impl KeyRing {
         [self.zero_rtt_until, previous].into_iter().flatten().min()
     }
 
-    /// Opens one packet in place.
-    ///
-    /// `packet` is one whole packet, not a datagram of several. `expected_number` is one more than the largest number
-    /// received in the packet's number space. The header is unmasked and the payload decrypted where they are.
-    ///
-    /// # Errors
-    /// See [`OpenError`]. After [`OpenError::Undecryptable`] only the last 16 bytes are as they arrived.
-    pub fn open(
-        &mut self,
-        level: Level,
-        packet: &mut [u8],
-        packet_number_offset: usize,
-        expected_number: u64,
-        now: Time,
-    ) -> Result<Opened, OpenError> {
-        if self.integrity_limit_reached {
-            return Err(OpenError::IntegrityLimit);
-        }
-        if !self.can_open(level) {
-            return Err(OpenError::KeysUnavailable);
-        }
-        let last = last_bytes(packet);
-        // Header protection, packet number and payload together, without a way out in between that would take less time
-        // (RFC 9001 §9.5).
-        let opened = match level {
-            Level::Initial => open_with(
-                self.initial.as_ref().map(|level| &level.keys.remote),
-                packet,
-                packet_number_offset,
-                expected_number,
-            ),
-            Level::ZeroRtt => open_with(
-                self.zero_rtt.as_ref().map(|level| &level.keys),
-                packet,
-                packet_number_offset,
-                expected_number,
-            ),
-            Level::Handshake => open_with(
-                self.handshake.as_ref().map(|level| &level.keys.remote),
-                packet,
-                packet_number_offset,
-                expected_number,
-            ),
-            Level::OneRtt => match &mut self.one_rtt {
-                Some(one_rtt) => {
-                    one_rtt.on_tick(now);
-                    one_rtt.open(packet, packet_number_offset, expected_number, now + self.pto * 3)
-                }
-                None => Err(OpenError::KeysUnavailable),
-            },
-        };
-        match opened {
-            Ok(opened) => {
-                self.on_opened(level, &opened, now);
-                Ok(opened)
-            }
-            Err(OpenError::Undecryptable) => {
-                if let (Some(last), Some(tail)) = (last, packet.last_chunk_mut()) {
-                    *tail = last;
-                }
-                Err(self.on_failure(level))
-            }
-            Err(violation) => Err(violation),
-        }
-    }
-
-    /// Seals one packet in place.
-    ///
-    /// `packet` is the header, the payload, and [`TAG_LENGTH`] bytes of room. The header's Key Phase bit is
-    /// [`Self::key_phase`]. From the packet number on, the packet has at least 20 bytes (RFC 9001 §5.4.2): pad a payload
-    /// that is shorter than 4 bytes less the packet number's length.
-    ///
-    /// # Errors
-    /// See [`SealError`]. The packet must not be sent then.
-    pub fn seal(
-        &mut self,
-        level: Level,
-        number: u64,
-        packet: &mut [u8],
-        packet_number_offset: usize,
-        payload_offset: usize,
-    ) -> Result<(), SealError> {
-        let limits = self.limits;
-        let (keys, sealed): (Option<(&_, &PacketKey)>, u64) = match level {
-            Level::Initial => local(self.initial.as_ref().map(|level| (&level.keys.local, level.sealed))),
-            //= https://www.rfc-editor.org/rfc/rfc9001#section-5.6
-            //# A server MUST NOT use 0-RTT keys to protect packets
-            Level::ZeroRtt if self.side.is_client() => {
-                local(self.zero_rtt.as_ref().map(|level| (&level.keys, level.sealed)))
-            }
-            Level::ZeroRtt => (None, 0),
-            Level::Handshake => local(self.handshake.as_ref().map(|level| (&level.keys.local, level.sealed))),
-            Level::OneRtt => match &mut self.one_rtt {
-                Some(one_rtt) => {
-                    one_rtt.derive_next();
-                    (Some(one_rtt.local()), one_rtt.sealed())
-                }
-                None => (None, 0),
-            },
-        };
-        let Some((header_key, packet_key)) = keys else { return Err(SealError::KeysUnavailable) };
-        //= https://www.rfc-editor.org/rfc/rfc9001#section-6.6
-        //# If
-        //# the total number of encrypted packets with the same key exceeds the
-        //# confidentiality limit for the selected AEAD, the endpoint MUST stop using those
-        //# keys.
-        let result = if sealed >= limits.confidentiality(packet_key.confidentiality_limit()) {
-            Err(SealError::ConfidentialityLimit)
-        } else {
-            protection::seal(header_key, packet_key, number, packet, packet_number_offset, payload_offset)
-        };
-        match result {
-            Ok(()) => self.on_sealed(level, number),
-            Err(_) => count(&mut self.counters.seal_failures, level),
-        }
-        result
-    }
-
     /// Begins a key update (RFC 9001 §6.1): the next packet is sealed with new keys.
     ///
     /// # Errors
@@ -325,14 +207,11 @@ impl KeyRing {
 
     /// Whether the 1-RTT keys are nearly used up, so that the connection should close with AEAD_LIMIT_REACHED while it
     /// still can, unless a key update can begin now.
-    ///
-    /// ```text
-    //= https://www.rfc-editor.org/rfc/rfc9001#section-6.6
-    //# It is RECOMMENDED that endpoints immediately close the connection with a
-    //# connection error of type AEAD_LIMIT_REACHED before reaching a state where key
-    //# updates are not possible.
-    /// ```
     pub fn is_nearly_exhausted(&self) -> bool {
+        //= https://www.rfc-editor.org/rfc/rfc9001#section-6.6
+        //# It is RECOMMENDED that endpoints immediately close the connection with a
+        //# connection error of type AEAD_LIMIT_REACHED before reaching a state where key
+        //# updates are not possible.
         self.one_rtt.as_ref().is_some_and(|one_rtt| {
             one_rtt.sealed() >= self.limits.exhausted_after(one_rtt.local().1.confidentiality_limit())
         })
@@ -392,51 +271,6 @@ impl KeyRing {
         (self.counters.key_updates_local, self.counters.key_updates_peer)
     }
 
-    fn on_opened(&mut self, level: Level, opened: &Opened, now: Time) {
-        count(&mut self.counters.opened, level);
-        if opened.key_phase_changed {
-            self.counters.key_updates_peer += 1;
-        }
-        //= https://www.rfc-editor.org/rfc/rfc9001#section-4.9.3
-        //# After receiving a 1-RTT packet, servers MUST discard 0-RTT keys
-        //# within a short time; the RECOMMENDED time period is three times the Probe
-        //# Timeout
-        if level == Level::OneRtt && self.zero_rtt.is_some() && self.zero_rtt_until.is_none() {
-            self.zero_rtt_until = Some(now + self.pto * 3);
-        }
-    }
-
-    fn on_failure(&mut self, level: Level) -> OpenError {
-        count(&mut self.counters.open_failures, level);
-        let suite = match level {
-            Level::Initial => self.initial.as_ref().map(|level| level.keys.remote.packet.integrity_limit()),
-            Level::ZeroRtt => self.zero_rtt.as_ref().map(|level| level.keys.packet.integrity_limit()),
-            Level::Handshake => self.handshake.as_ref().map(|level| level.keys.remote.packet.integrity_limit()),
-            Level::OneRtt => self.one_rtt.as_ref().map(|one_rtt| one_rtt.local().1.integrity_limit()),
-        };
-        //= https://www.rfc-editor.org/rfc/rfc9001#section-6.6
-        //# If the total number of received packets that fail authentication within the
-        //# connection, across all keys, exceeds the integrity limit for the selected AEAD,
-        //# the endpoint MUST immediately close the connection with a connection error of
-        //# type AEAD_LIMIT_REACHED and not process any more packets.
-        let failures: u64 = self.counters.open_failures.iter().sum();
-        self.integrity_limit_reached = failures > self.limits.integrity(suite.unwrap_or(u64::MAX));
-        if self.integrity_limit_reached { OpenError::IntegrityLimit } else { OpenError::Undecryptable }
-    }
-
-    fn on_sealed(&mut self, level: Level, number: u64) {
-        count(&mut self.counters.sealed, level);
-        let sealed = match level {
-            Level::Initial => self.initial.as_mut().map(|level| &mut level.sealed),
-            Level::ZeroRtt => self.zero_rtt.as_mut().map(|level| &mut level.sealed),
-            Level::Handshake => self.handshake.as_mut().map(|level| &mut level.sealed),
-            Level::OneRtt => return self.one_rtt.as_mut().map_or((), |one_rtt| one_rtt.on_sealed(number)),
-        };
-        if let Some(sealed) = sealed {
-            *sealed += 1;
-        }
-    }
-
     /// The ring of a connection whose handshake is over, with 1-RTT keys alone.
     pub(crate) fn established(side: Side, version: Version, keys: Keys, next: crate::rustls::Secrets) -> Self {
         let mut ring = Self::new(side, version, &ConnectionId::EMPTY);
@@ -464,47 +298,3 @@ impl fmt::Debug for KeyRing {
 
 /// The probe timeout before the first round trip is measured: kInitialRtt three times over (RFC 9002 §6.2.2).
 const INITIAL_PTO: Duration = Duration::from_millis(999);
-
-fn open_with(
-    keys: Option<&DirectionalKeys>,
-    packet: &mut [u8],
-    packet_number_offset: usize,
-    expected_number: u64,
-) -> Result<Opened, OpenError> {
-    let keys = keys.ok_or(OpenError::KeysUnavailable)?;
-    let unprotected =
-        protection::open(keys, packet, packet_number_offset, expected_number).ok_or(OpenError::Undecryptable)?;
-    opened(unprotected, packet, false, false)
-}
-
-/// The last look at an authentic packet.
-fn opened(
-    unprotected: protection::header::Unprotected,
-    packet: &[u8],
-    key_phase_changed: bool,
-    previous_keys: bool,
-) -> Result<Opened, OpenError> {
-    //= https://www.rfc-editor.org/rfc/rfc9000#section-17.2
-    //# An endpoint MUST treat receipt of a packet that has a non-zero value for these bits after
-    //# removing both packet and header protection as a connection error of type
-    //# PROTOCOL_VIOLATION.
-    if !unprotected.reserved_bits_are_zero() {
-        return Err(OpenError::ReservedBits);
-    }
-    let payload = unprotected.payload_offset..packet.len() - TAG_LENGTH;
-    Ok(Opened { number: unprotected.number, payload, key_phase_changed, previous_keys })
-}
-
-fn local(level: Option<(&DirectionalKeys, u64)>) -> (Option<(&crate::rustls::HeaderKey, &PacketKey)>, u64) {
-    level.map_or((None, 0), |(keys, sealed)| (Some((&keys.header, &keys.packet)), sealed))
-}
-
-fn last_bytes(packet: &[u8]) -> Option<[u8; 16]> {
-    packet.last_chunk().copied()
-}
-
-fn count(counters: &mut [u64; Level::COUNT], level: Level) {
-    if let Some(counter) = counters.get_mut(level.index()) {
-        *counter += 1;
-    }
-}

@@ -109,7 +109,7 @@ impl OneRtt {
             }
         }
         let (changed, previous) = (generation == Generation::Next, generation == Generation::Previous);
-        super::opened(unprotected, packet, changed, previous)
+        protection::opened(unprotected, packet, changed, previous)
     }
 
     pub(super) fn initiate(&mut self) -> Result<(), KeyUpdateError> {

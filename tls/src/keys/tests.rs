@@ -4,7 +4,10 @@ use alloc::vec::Vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::TAG_LENGTH;
 use crate::development::key_rings;
+use crate::error::{OpenError, SealError};
+use crate::protection;
 use crate::rustls::{Secrets, public_keys};
 
 const NUMBER_OFFSET: usize = 9;
@@ -417,6 +420,18 @@ fn old_keys_above_new_ones_are_a_key_update_error() {
 }
 
 #[test]
+fn the_key_phase_bit_must_be_that_of_the_keys() {
+    let (mut client, mut server) = End::pair();
+    client.exchange(&mut server);
+    client.ring.initiate_key_update(client.now).unwrap();
+    client.exchange(&mut server);
+    let mut packet = short_packet(client.next, true, &payload(client.next));
+    let old = &mut End::stubborn_client().ring;
+    old.seal(Level::OneRtt, client.next, &mut packet, NUMBER_OFFSET, NUMBER_OFFSET + 4).unwrap();
+    assert_eq!(server.receive(&packet), Err(OpenError::Undecryptable));
+}
+
+#[test]
 fn new_keys_below_old_ones_are_a_key_update_error() {
     let (mut client, mut server) = End::pair();
     client.exchange(&mut server);
@@ -645,8 +660,10 @@ proptest! {
                 }
                 Step::Update { client } => {
                     let end = &mut ends[usize::from(!client)];
+                    let before = end.ring.key_phase();
                     // Whether it may is its own decision.
-                    let _ = end.ring.initiate_key_update(end.now);
+                    let updated = end.ring.initiate_key_update(end.now).is_ok();
+                    prop_assert_eq!(end.ring.key_phase(), before != updated);
                 }
                 Step::Wait { milliseconds } => {
                     ends.iter_mut().for_each(|end| end.wait(Duration::from_millis(milliseconds)));

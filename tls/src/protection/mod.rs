@@ -14,7 +14,7 @@ pub(crate) mod limits;
 use core::ops::Range;
 
 use crate::TAG_LENGTH;
-use crate::error::SealError;
+use crate::error::{OpenError, SealError};
 use crate::rustls::{DirectionalKeys, HeaderKey, PacketKey};
 use header::SAMPLE_END;
 
@@ -81,4 +81,22 @@ pub(crate) fn open(
 ) -> Option<header::Unprotected> {
     let unprotected = header::unprotect(&keys.header, packet, packet_number_offset, expected)?;
     open_payload(&keys.packet, packet, unprotected.number, unprotected.payload_offset).then_some(unprotected)
+}
+
+/// The last look at an authentic packet.
+pub(crate) fn opened(
+    unprotected: header::Unprotected,
+    packet: &[u8],
+    key_phase_changed: bool,
+    previous_keys: bool,
+) -> Result<Opened, OpenError> {
+    //= https://www.rfc-editor.org/rfc/rfc9000#section-17.2
+    //# An endpoint MUST treat receipt of a packet that has a non-zero value for these bits after
+    //# removing both packet and header protection as a connection error of type
+    //# PROTOCOL_VIOLATION.
+    if !unprotected.reserved_bits_are_zero() {
+        return Err(OpenError::ReservedBits);
+    }
+    let payload = unprotected.payload_offset..packet.len() - TAG_LENGTH;
+    Ok(Opened { number: unprotected.number, payload, key_phase_changed, previous_keys })
 }

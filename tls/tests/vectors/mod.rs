@@ -1,4 +1,5 @@
 //! The sample packets that RFC 9001 and RFC 9369 both have.
+#![expect(clippy::unwrap_used, reason = "these are tests, though not marked so")]
 
 use codec::{ConnectionId, Side, Time, Version};
 use quicast_tls::{KeyRing, Level, TAG_LENGTH, retry};
