@@ -49,12 +49,13 @@ impl Ledger {
         self.send_buffered = self.send_buffered.saturating_add(length);
         let (queued, mentioned) = (sending.queued() > 0, sending.credit.used() > 0);
         if queued {
+            // The bytes tell the peer what an empty frame would.
+            self.table.unlist(List::Bare, slot);
             self.table.enlist(List::Ready, slot);
         } else if fin || !mentioned {
             // An end alone; or nothing at all, which tells the peer that the stream is open.
             self.table.enlist(List::Bare, slot);
         }
-        self.grant(slot);
         self.judge_blocked(slot);
         Ok(())
     }
@@ -176,10 +177,10 @@ impl Ledger {
     }
 
     /// Says how much may be handed over for sending, if that is worth a message.
-    pub(super) fn grant(&mut self, slot: Slot) {
+    pub(super) fn grant(&mut self, slot: Slot, raised: bool) {
         if let Some(stream) = self.table.get_mut(slot)
             && let Some(sending) = &mut stream.sending
-            && let Some(until) = sending.grant()
+            && let Some(until) = sending.grant(raised)
         {
             self.inputs.push_back(StreamInput::Credit { id: stream.id, until });
         }
@@ -193,7 +194,7 @@ impl Ledger {
         //# can safely ignore any MAX_STREAM_DATA frames it receives from its peer for a
         //# stream in this state.
         if sending.end == End::Open && sending.credit.raise(limit).is_some() {
-            self.grant(slot);
+            self.grant(slot, true);
             self.judge_blocked(slot);
         }
     }

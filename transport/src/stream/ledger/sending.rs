@@ -90,15 +90,17 @@ impl Sending {
         self.queued
     }
 
-    /// The offset to which credit should be announced now, if it is worth a message: a quarter of what is sent ahead,
-    /// or the keeper of the bytes has used up what it had.
-    pub(super) fn grant(&mut self) -> Option<u64> {
+    /// The offset to which credit should be announced now, if it is worth a message: a quarter of what is sent ahead, or
+    /// the keeper of the bytes has used up what it had and either all of it was sent or the peer has just `raised` its
+    /// limit.
+    pub(super) fn grant(&mut self, raised: bool) -> Option<u64> {
         if self.end != End::Open || self.reset.is_some() {
             return None;
         }
         let until = self.credit.limit().min(self.credit.used().saturating_add(limits::SEND_AHEAD));
         let gain = until.saturating_sub(self.granted);
-        if gain >= limits::SEND_AHEAD / 4 || (gain > 0 && self.written() == self.granted) {
+        let waits = self.written() == self.granted && (raised || self.queued == 0);
+        if gain >= limits::SEND_AHEAD / 4 || (gain > 0 && waits) {
             self.granted = until;
             return Some(until);
         }
@@ -246,14 +248,25 @@ mod tests {
         sending.write(Bytes::from(vec![0; limits::SEND_AHEAD as usize - 1]), false).unwrap();
         sending.credit.consume(limits::SEND_AHEAD / 4 - 1).unwrap();
         sending.take_queued(limits::SEND_AHEAD as usize / 4 - 1, |_| ());
-        assert_eq!(sending.grant(), None);
+        assert_eq!(sending.grant(true), None);
         sending.write(Bytes::from_static(&[0]), false).unwrap();
+        assert_eq!(sending.grant(false), None, "there is still something to send");
         let until = limits::SEND_AHEAD + limits::SEND_AHEAD / 4 - 1;
-        assert_eq!(sending.grant(), Some(until));
-        assert_eq!(sending.grant(), None);
+        assert_eq!(sending.grant(true), Some(until));
         sending.credit.consume(limits::SEND_AHEAD / 4).unwrap();
         sending.take_queued(limits::SEND_AHEAD as usize / 4, |_| ());
-        assert_eq!(sending.grant(), Some(until + limits::SEND_AHEAD / 4));
+        assert_eq!(sending.grant(false), Some(until + limits::SEND_AHEAD / 4));
+    }
+
+    #[test]
+    fn who_has_nothing_left_to_send_gets_the_smallest_credit() {
+        let mut sending = Sending::new(10);
+        sending.write(Bytes::from_static(&[0; 10]), false).unwrap();
+        sending.credit.raise(11);
+        assert_eq!(sending.grant(false), None);
+        sending.credit.consume(10).unwrap();
+        sending.take_queued(10, |_| ());
+        assert_eq!(sending.grant(false), Some(11));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Frames into packets.
 
+use bytes::Bytes;
 use codec::cursor::{BufferFull, Writer};
 use codec::frame::{
     DataBlocked, Frame, MaxData, MaxStreamData, MaxStreams, ResetStream, StopSending, StreamDataBlocked,
@@ -159,23 +160,20 @@ impl Ledger {
         true
     }
 
-    /// Sends an end (or an opening) that has no bytes. Returns whether the next may follow.
+    /// Sends an end (or an opening) that has no bytes. Returns whether it was written.
     fn write_bare(&mut self, slot: Slot, w: &mut Writer<'_>, tokens: &mut Tokens) -> bool {
         let Some(stream) = self.table.get_mut(slot) else { return false };
         let id = stream.id;
         let Some(sending) = &mut stream.sending else { return false };
-        // Bytes were written meanwhile: they say as much.
-        if sending.queued() == 0 {
-            let (offset, fin) = (sending.credit.used(), sending.end == End::Queued);
-            let Some(plan) = Plan::new(w.remaining(), id, offset, 0, true) else { return false };
-            if plan.begin(w, id, offset, fin).is_err() {
-                return false;
-            }
-            if fin {
-                sending.end = End::Sent;
-            }
-            tokens.push(Token::Stream { id, offset, data: bytes::Bytes::new(), fin });
+        let (offset, fin) = (sending.credit.used(), sending.end == End::Queued);
+        let Some(plan) = Plan::new(w.remaining(), id, offset, 0, true) else { return false };
+        if plan.begin(w, id, offset, fin).is_err() {
+            return false;
         }
+        if fin {
+            sending.end = End::Sent;
+        }
+        tokens.push(Token::Stream { id, offset, data: Bytes::new(), fin });
         self.table.unlist(List::Bare, slot);
         true
     }
@@ -214,7 +212,7 @@ impl Ledger {
         let is_empty = sending.queued() == 0;
         self.stats.bytes_sent += length;
         self.take_turn(slot, length, is_empty);
-        self.grant(slot);
+        self.grant(slot, false);
         self.judge_blocked(slot);
         true
     }
