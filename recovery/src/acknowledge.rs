@@ -50,6 +50,8 @@ pub(crate) struct Report {
 struct Newly {
     packets: u64,
     bytes: u64,
+    /// Of those in flight on the current path that are no probes for larger datagrams.
+    largest_size: u16,
     of_earlier_paths: u64,
     awaited: u32,
     marked: u64,
@@ -187,6 +189,7 @@ impl<T> Recovery<T> {
         outcome.newly_acknowledged_packets += newly.packets;
         outcome.acknowledged_packets_of_earlier_paths += newly.of_earlier_paths;
         outcome.acknowledged_bytes += newly.bytes;
+        outcome.largest_acknowledged_size = outcome.largest_acknowledged_size.max(newly.largest_size);
         outcome.largest_newly_acknowledged = outcome.largest_newly_acknowledged.max(newly.largest);
         outcome.mtu_probe_acknowledged = outcome.mtu_probe_acknowledged.max(newly.mtu_probe);
     }
@@ -250,6 +253,8 @@ impl Newly {
             self.newest.get_or_insert(*facts);
             if facts.mtu_probe {
                 self.mtu_probe = self.mtu_probe.max(Some(facts.bytes));
+            } else {
+                self.largest_size = self.largest_size.max(facts.bytes);
             }
         }
     }

@@ -34,6 +34,10 @@ pub struct Outcome<T> {
     pub lost_packets_by_time_threshold: u64,
     /// Bytes of both, without probes for larger datagrams.
     pub lost_bytes: u64,
+    /// The largest of the newly acknowledged packets in flight, in bytes; probes for larger datagrams do not count.
+    pub largest_acknowledged_size: u16,
+    /// The smallest of the lost packets, in bytes; 0 if none was lost.
+    pub smallest_lost_size: u16,
     /// When the last sent of the lost packets was sent.
     pub largest_lost_sent_at: Option<Time>,
     /// When the last sent of the newly acknowledged packets in flight was sent.
@@ -78,6 +82,8 @@ impl<T> Outcome<T> {
             lost_packets_by_packet_threshold: 0,
             lost_packets_by_time_threshold: 0,
             lost_bytes: 0,
+            largest_acknowledged_size: 0,
+            smallest_lost_size: 0,
             largest_lost_sent_at: None,
             largest_acknowledged_sent_at: None,
             largest_newly_acknowledged: None,

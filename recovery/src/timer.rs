@@ -203,6 +203,10 @@ impl<T> Recovery<T> {
             Trigger::TimeThreshold => outcome.lost_packets_by_time_threshold += 1,
         }
         outcome.lost_bytes += bytes;
+        outcome.smallest_lost_size = match outcome.smallest_lost_size {
+            0 => facts.bytes,
+            smallest => smallest.min(facts.bytes),
+        };
         outcome.largest_lost_sent_at = outcome.largest_lost_sent_at.max(Some(facts.at));
         self.delivery.on_lost(bytes);
         let duration = pto.saturating_mul(self.config.persistent_congestion_threshold);

@@ -6,10 +6,11 @@
 pub mod accept;
 pub mod address_tokens;
 pub mod config;
+pub mod connection;
 mod datagrams;
 pub mod error;
-pub mod limits;
 pub mod flow;
+pub mod limits;
 pub mod local_ids;
 pub mod output;
 pub mod path;

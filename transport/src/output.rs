@@ -116,6 +116,8 @@ pub enum CloseReason {
     VersionMismatch {
         /// What the peer speaks.
         versions: Vec<Version>,
+        /// The version with which another attempt is worth while, if there is one in common after all.
+        retry_with: Option<Version>,
     },
     /// The actor that kept the connection failed: a fault of ours.
     Internal,
@@ -155,7 +157,7 @@ impl std::fmt::Display for CloseReason {
             Self::IdleTimeout => f.write_str("nothing was heard from the peer for the idle timeout"),
             Self::HandshakeTimeout => f.write_str("the handshake took too long"),
             Self::StatelessReset => f.write_str("the peer no longer knows the connection (stateless reset)"),
-            Self::VersionMismatch { versions } => {
+            Self::VersionMismatch { versions, .. } => {
                 write!(f, "no QUIC version in common; the peer speaks {versions:?}")
             }
             Self::Internal => f.write_str("an internal failure of quicast ended the connection"),

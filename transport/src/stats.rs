@@ -154,8 +154,8 @@ pub struct Stats {
     pub paths_validated: u64,
     /// Paths whose validation failed.
     pub paths_failed: u64,
-    /// Times the peer's address changed.
-    pub migrations: u64,
+    /// Times the peer's address changed, by [`crate::path::MigrationKind`].
+    pub migrations: [u64; 3],
     /// Probes for a larger datagram that arrived.
     pub mtu_probes_acknowledged: u64,
     /// Probes for a larger datagram that did not.
@@ -204,7 +204,7 @@ impl Default for Stats {
             key_updates_peer: 0,
             paths_validated: 0,
             paths_failed: 0,
-            migrations: 0,
+            migrations: [0; 3],
             mtu_probes_acknowledged: 0,
             mtu_probes_lost: 0,
             mtu_black_holes: 0,

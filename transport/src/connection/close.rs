@@ -19,7 +19,7 @@ use crate::limits;
 use crate::output::{CloseReason, Event, Transmit};
 use crate::stats::{PacketDrop, kind_index};
 use crate::token::Tokens;
-use crate::version_negotiation::{self, Judgement};
+use crate::version_negotiation::{self, Attempt, Judgement};
 
 /// Which kind of code a CONNECTION_CLOSE carries.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -169,7 +169,7 @@ impl Connection {
             return;
         }
         // The account of what may be sent to an unvalidated address goes on.
-        let _known = self.paths.on_datagram(now, remote, local, buffer.len());
+        let _known = self.paths.on_datagram(remote, local, buffer.len());
         for datagram in buffer.chunks_mut(segment_size) {
             if self.closes(now, datagram) {
                 self.on_peer_closed_too();
@@ -249,7 +249,8 @@ impl Connection {
         let (number, number_length) = self.next_number(space);
         let room = datagram.len().checked_sub(TAG_LENGTH)?;
         let mut writer = Writer::new(datagram.get_mut(position..room)?);
-        let header = self.encode_header(space, &mut writer, number, number_length)?;
+        let destination = self.peer_ids.current();
+        let header = self.encode_header(space, destination, &mut writer, number, number_length)?;
         let frame = match (&close.code, space) {
             //= https://www.rfc-editor.org/rfc/rfc9000#section-10.2.3
             //# A CONNECTION_CLOSE of type 0x1d MUST be replaced by a CONNECTION_CLOSE of type
@@ -277,18 +278,21 @@ impl Connection {
             writer.zeros(rest).ok()?;
         }
         let length = writer.position() + TAG_LENGTH;
-        let packet = Unsealed { space, number, number_length, header, eliciting: false, in_flight: false };
+        let packet = Unsealed { space, number, header, eliciting: false, in_flight: false };
         self.seal(datagram.get_mut(position..)?, length, &packet)?;
-        self.recovery.on_sent(space, SentPacket {
-            number,
-            at: now,
-            bytes: u16::try_from(length).unwrap_or(u16::MAX),
-            ack_eliciting: false,
-            in_flight: false,
-            ecn: false,
-            mtu_probe: false,
-            tokens: Tokens::new(),
-        });
+        self.recovery.on_sent(
+            space,
+            SentPacket {
+                number,
+                at: now,
+                bytes: u16::try_from(length).unwrap_or(u16::MAX),
+                ack_eliciting: false,
+                in_flight: false,
+                ecn: false,
+                mtu_probe: false,
+                tokens: Tokens::new(),
+            },
+        );
         self.stats.packets_sent[kind_index(kind_of(space))] += 1;
         Some(position + length)
     }
@@ -300,19 +304,26 @@ impl Connection {
             self.stats.drop_packet(PacketDrop::Other);
             return;
         };
-        let sound = self.side.is_client() && !heard && handshake.retry_source.is_none();
         let judgement = version_negotiation::judge(
             packet,
-            self.version,
-            handshake.original_destination.as_bytes(),
-            self.local_ids.first().as_bytes(),
+            &Attempt {
+                version: self.version,
+                destination: handshake.original_destination.as_bytes(),
+                source: self.local_ids.first().as_bytes(),
+                heard: heard || handshake.retry_source.is_some() || self.side.is_server(),
+                negotiated: handshake.negotiated,
+                supported: &self.config.versions,
+            },
         );
-        match judgement {
-            Judgement::Abandon { versions } if sound => {
-                self.stats.packets_received[kind_index(packet::PacketKind::VersionNegotiation)] += 1;
-                self.end_silently(CloseReason::VersionMismatch { versions });
+        let (versions, retry_with) = match judgement {
+            Judgement::Ignore => {
+                self.stats.drop_packet(PacketDrop::Other);
+                return;
             }
-            _ => self.stats.drop_packet(PacketDrop::Other),
-        }
+            Judgement::Retry(version) => (packet.versions().collect(), Some(version)),
+            Judgement::Abandon { versions } => (versions, None),
+        };
+        self.stats.packets_received[kind_index(packet::PacketKind::VersionNegotiation)] += 1;
+        self.end_silently(CloseReason::VersionMismatch { versions, retry_with });
     }
 }

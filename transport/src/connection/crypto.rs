@@ -71,11 +71,6 @@ impl CryptoStream {
         }
     }
 
-    /// Whether anything is left that TLS has not read.
-    pub(crate) fn has_unread(&self) -> bool {
-        !self.ahead.is_empty()
-    }
-
     /// Queues what TLS wrote.
     pub(crate) fn write(&mut self, data: &[u8]) {
         self.pending.push_back((self.written, Bytes::copy_from_slice(data)));
@@ -90,6 +85,11 @@ impl CryptoStream {
 
     pub(crate) fn has_pending(&self) -> bool {
         !self.pending.is_empty()
+    }
+
+    /// Bytes that are to be sent.
+    pub(crate) fn pending_bytes(&self) -> usize {
+        self.pending.iter().map(|(_, data)| data.len()).sum()
     }
 
     /// Writes as much of what is pending as fits.
@@ -146,7 +146,7 @@ mod tests {
             whole.extend_from_slice(&data);
         }
         assert_eq!(whole, b"abcdef");
-        assert!(!stream.has_unread());
+        assert!(stream.ahead.is_empty());
     }
 
     #[test]

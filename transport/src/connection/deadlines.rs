@@ -30,7 +30,6 @@ impl Connection {
             self.keep_alive_deadline.map(|at| (at, DeadlineReason::KeepAlive)),
             self.handshake_deadline.map(|at| (at, DeadlineReason::Close)),
             self.paths.deadline().map(|at| (at, DeadlineReason::PathValidation)),
-            self.paths.mtu_deadline().map(|at| (at, DeadlineReason::MtuProbe)),
             self.keys.deadline().map(|at| (at, DeadlineReason::KeyDiscard)),
             self.ledger.deadline().map(|at| (at, DeadlineReason::PathValidation)),
         ]
@@ -70,9 +69,6 @@ impl Connection {
         if due(self.paths.deadline()) {
             self.on_path_deadline(now);
         }
-        if due(self.paths.mtu_deadline()) {
-            self.paths.on_mtu_deadline(now);
-        }
         if due(self.keys.deadline()) {
             self.keys.on_tick(now);
         }
@@ -92,6 +88,10 @@ impl Connection {
         let probes = outcome.probes;
         self.outcome = outcome;
         self.apply_outcome(now, space, prior);
+        if self.paths.mtu().on_probe_timeouts(self.recovery.pto_count(), now).is_some() {
+            self.stats.mtu_black_holes += 1;
+            self.after_datagram_size_changed();
+        }
         if self.recovery.pto_count() > limits::PROBE_TIMEOUTS {
             self.stats.hit(Limit::ProbeTimeouts);
             self.end_silently(CloseReason::IdleTimeout);
@@ -136,16 +136,19 @@ impl Connection {
     }
 
     fn on_path_deadline(&mut self, now: Time) {
-        let challenge = self.random.bytes();
         let pto = self.recovery.pto();
-        let ended = self.paths.on_deadline(now, challenge, pto);
+        let ended = match self.paths.on_deadline(now, pto, &mut self.peer_ids) {
+            Ok(ended) => ended,
+            Err(error) => {
+                self.fail(now, error, None);
+                return;
+            }
+        };
         self.stats.paths_failed += ended.failed;
         if let Some(restart) = ended.went_back {
             self.after_path_changed(now, restart);
         }
         if ended.nowhere_to_go {
-            //= https://www.rfc-editor.org/rfc/rfc9000#section-9
-            //# If an endpoint has no validated path
             self.end_silently(CloseReason::IdleTimeout);
         }
     }

@@ -1,47 +1,44 @@
 //! What each frame does: one short method a family.
 
-use std::ops::Range;
-
 use bytes::Bytes;
 use codec::frame::{self, Ack, Frame, FrameType, Stream};
-use codec::packet::PacketKind;
-use codec::{ConnectionId, Time};
+use codec::{ConnectionId, Time, TransportErrorCode};
 use congestion::{Delivery, Observed, RttView};
 use recovery::{EcnVerdict, SpaceId};
 
-use super::receive::{Contents, Origin, space};
+use super::receive::{Contents, OpenedPacket, Origin, space};
 use super::state::Trigger;
 use super::{Closing, Connection};
 use crate::error::TransportError;
 use crate::limits::{self, Limit};
 use crate::output::{CloseReason, Event};
-use crate::path::Migration;
+use crate::path::{Migration, ReceivedPacket};
 use crate::stream::edge::StreamInput;
 use crate::stream::ledger::Disposition;
 use crate::token::Token;
 
 impl Connection {
-    /// Applies all frames of an opened packet, which lie in `payload` of `whole`.
+    /// Applies all frames of an opened packet, which lie in `whole`.
     pub(super) fn read_frames(
         &mut self,
         origin: Origin,
         whole: &Bytes,
-        kind: PacketKind,
-        payload: Range<usize>,
-        destination: &ConnectionId,
+        packet: &OpenedPacket,
     ) -> Result<Contents, TransportError> {
         //= https://www.rfc-editor.org/rfc/rfc9000#section-12.4
         //# An endpoint MUST treat receipt of a packet containing no frames as a
         //# connection error of type PROTOCOL_VIOLATION.
-        if payload.is_empty() {
+        let kind = packet.kind;
+        if packet.payload.is_empty() {
             return Err(TransportError::protocol_violation("a packet without frames"));
         }
-        let bytes = whole.get(payload).unwrap_or_default();
+        let bytes = whole.get(packet.payload.clone()).unwrap_or_default();
         let mut contents = Contents { ack_eliciting: false, probing: true };
         // A piece of a buffer that is mostly empty is copied out of it, so that it does not hold the rest.
         let sparse = whole.len() < limits::COPIED_BELOW;
         for frame in frame::iter(bytes) {
-            let frame = frame.map_err(|error| TransportError::new(error.code, error.reason).in_frame(error.frame_type))?;
+            let frame =
+                frame.map_err(|error| TransportError::new(error.code, error.reason).in_frame(error.frame_type))?;
             let frame_type = frame.frame_type();
             //= https://www.rfc-editor.org/rfc/rfc9000#section-12.4
             //# An endpoint MUST treat
@@ -56,8 +53,8 @@ impl Connection {
             contents.probing &= frame.is_probing();
             match &frame {
                 Frame::Stream(stream) => self.on_stream(origin.now, whole, stream, sparse),
-                Frame::Ack(ack) => self.on_ack(origin.now, space(kind), ack),
-                other => self.on_control(origin, space(kind), other, destination),
+                Frame::Ack(ack) => self.on_ack(origin.now, packet, ack),
+                other => self.on_control(origin, space(kind), other, &packet.destination),
             }
             .map_err(|error| error.in_frame(frame_type.0))?;
             if !self.state.is_open() {
@@ -80,7 +77,15 @@ impl Connection {
         Ok(())
     }
 
-    fn on_ack(&mut self, now: Time, space: SpaceId, ack: &Ack<'_>) -> Result<(), TransportError> {
+    fn on_ack(&mut self, now: Time, packet: &OpenedPacket, ack: &Ack<'_>) -> Result<(), TransportError> {
+        let space = space(packet.kind);
+        //= https://www.rfc-editor.org/rfc/rfc9001#section-6.2
+        //# An endpoint that receives an acknowledgment that is carried in a packet
+        //# protected with old keys where any acknowledged packet was protected with newer
+        //# keys MAY treat that as a connection error of type KEY_UPDATE_ERROR.
+        if space == SpaceId::Application && !self.keys.is_acknowledgement_allowed(&packet.opened, ack.largest) {
+            return Err(TransportError::new(TransportErrorCode::KEY_UPDATE_ERROR, "an acknowledgement under old keys"));
+        }
         let prior = self.recovery.bytes_in_flight();
         let mut outcome = std::mem::take(&mut self.outcome);
         let result = self.recovery.on_ack(space, ack, now, &mut outcome);
@@ -89,9 +94,7 @@ impl Connection {
         //# An endpoint SHOULD treat receipt of an acknowledgment for a packet it did not
         //# send as a connection error of type PROTOCOL_VIOLATION, if it is able to detect
         //# the condition.
-        result.map_err(|error| {
-            TransportError::protocol_violation(error.as_str())
-        })?;
+        result.map_err(|error| TransportError::protocol_violation(error.as_str()))?;
         if space == SpaceId::Application
             && let Some(largest) = self.outcome.largest_newly_acknowledged
         {
@@ -128,12 +131,13 @@ impl Connection {
         }
         if let Some(size) = outcome.mtu_probe_acknowledged {
             self.stats.mtu_probes_acknowledged += 1;
-            self.paths.on_mtu_probe_acknowledged(now, size);
-            self.after_datagram_size_changed(now);
+            if self.paths.mtu().on_probe_acknowledged(size).is_some() {
+                self.after_datagram_size_changed();
+            }
         }
         if let Some(size) = outcome.mtu_probe_lost {
             self.stats.mtu_probes_lost += 1;
-            self.paths.on_mtu_probe_lost(now, size);
+            self.paths.mtu().on_probe_lost(size);
         }
         outcome.clear();
         self.outcome = outcome;
@@ -149,7 +153,7 @@ impl Connection {
         self.stats.persistent_congestion += u64::from(outcome.persistent_congestion);
         match outcome.ecn {
             Some(EcnVerdict::Capable) => self.stats.ecn_capable += 1,
-            Some(EcnVerdict::Failed) => self.stats.ecn_failed += 1,
+            Some(EcnVerdict::Failed(_)) => self.stats.ecn_failed += 1,
             None => {}
         }
         if outcome.rtt_sample.is_some() {
@@ -158,10 +162,11 @@ impl Connection {
             self.keys.set_pto(self.recovery.pto());
         }
         if space == SpaceId::Application {
-            let lost = outcome.lost_packets_by_packet_threshold + outcome.lost_packets_by_time_threshold;
-            if self.paths.on_full_size_outcome(now, lost, outcome.newly_acknowledged_packets) {
+            let mtu = self.paths.mtu();
+            mtu.on_packet_acknowledged(outcome.largest_acknowledged_size, now);
+            if mtu.on_packet_lost(outcome.smallest_lost_size, now).is_some() {
                 self.stats.mtu_black_holes += 1;
-                self.after_datagram_size_changed(now);
+                self.after_datagram_size_changed();
             }
         }
     }
@@ -175,7 +180,7 @@ impl Connection {
             minimum: rtt.minimum(),
         };
         let datagram_size = self.paths.current().datagram_size();
-        let observed = self.observed.get_or_insert_with(|| Observed { prior_in_flight, ..Observed::new(now) });
+        let observed = self.observed.get_or_insert_with(|| Observed { now, prior_in_flight, ..Observed::default() });
         observed.now = now;
         observed.rtt = view;
         observed.datagram_size = datagram_size;
@@ -196,6 +201,10 @@ impl Connection {
                 delivered: sample.delivered,
                 interval: sample.interval,
                 application_limited: sample.application_limited,
+                total_delivered: sample.total_delivered,
+                prior_delivered: sample.prior_delivered,
+                in_flight_when_sent: sample.in_flight_at_send,
+                lost: sample.lost,
             });
         }
     }
@@ -203,8 +212,8 @@ impl Connection {
     fn on_token_acknowledged(&mut self, token: Token) {
         match token {
             Token::Ack { space, largest } => self.received(space).on_ack_acknowledged(largest),
-            Token::NewConnectionId { .. } => self.local_ids.on_acknowledged(&token),
-            Token::RetireConnectionId { .. } => self.peer_ids.on_acknowledged(&token),
+            Token::NewConnectionId { sequence } => self.local_ids.on_acknowledged(sequence),
+            Token::RetireConnectionId { sequence } => self.peer_ids.on_acknowledged(sequence),
             Token::Crypto { .. } | Token::NewToken { .. } | Token::HandshakeDone | Token::Ping | Token::Datagram => {}
             Token::Stream { .. }
             | Token::ResetStream { .. }
@@ -218,7 +227,7 @@ impl Connection {
         }
     }
 
-    fn on_token_lost(&mut self, token: Token) {
+    pub(super) fn on_token_lost(&mut self, token: Token) {
         match token {
             //= https://www.rfc-editor.org/rfc/rfc9000#section-13.3
             //# ACK frames carry the most recent set of acknowledgments and the
@@ -230,8 +239,8 @@ impl Connection {
             Token::Crypto { space, offset, data } => self.crypto(space).on_lost(offset, data),
             Token::NewToken { token } => self.new_tokens.push_back(token),
             Token::HandshakeDone => self.handshake_done = true,
-            Token::NewConnectionId { .. } => self.local_ids.on_lost(&token),
-            Token::RetireConnectionId { .. } => self.peer_ids.on_lost(&token),
+            Token::NewConnectionId { sequence } => self.local_ids.on_lost(sequence),
+            Token::RetireConnectionId { sequence } => self.peer_ids.on_lost(sequence),
             Token::Stream { .. }
             | Token::ResetStream { .. }
             | Token::StopSending { .. }
@@ -287,7 +296,7 @@ impl Connection {
                 Ok(())
             }
             Frame::NewToken(frame) => self.on_new_token(frame.token),
-            Frame::HandshakeDone => self.on_handshake_done(origin.now),
+            Frame::HandshakeDone => self.on_handshake_done(),
             Frame::Datagram(frame) => self.on_datagram_frame(frame.data),
             Frame::ConnectionClose(close) => {
                 let reason = Bytes::copy_from_slice(truncated(close.reason));
@@ -320,7 +329,7 @@ impl Connection {
         Ok(())
     }
 
-    fn on_handshake_done(&mut self, now: Time) -> Result<(), TransportError> {
+    fn on_handshake_done(&mut self) -> Result<(), TransportError> {
         //= https://www.rfc-editor.org/rfc/rfc9000#section-19.20
         //# A
         //# server MUST treat receipt of a HANDSHAKE_DONE frame as a connection error of
@@ -331,7 +340,7 @@ impl Connection {
         if !self.state.is_established() {
             return Err(TransportError::protocol_violation("HANDSHAKE_DONE before the handshake was complete"));
         }
-        self.on_handshake_confirmed(now);
+        self.on_handshake_confirmed();
         Ok(())
     }
 
@@ -341,7 +350,8 @@ impl Connection {
         //# indicated support via the transport parameter MUST terminate the connection
         //# with an error of type PROTOCOL_VIOLATION.
         if !self.config.datagrams {
-            return Err(TransportError::protocol_violation("a DATAGRAM frame that was not offered").in_frame(FrameType::DATAGRAM.0));
+            return Err(TransportError::protocol_violation("a DATAGRAM frame that was not offered")
+                .in_frame(FrameType::DATAGRAM.0));
         }
         let dropped = self.datagrams.receive(Bytes::copy_from_slice(data));
         if dropped > 0 {
@@ -353,20 +363,26 @@ impl Connection {
     }
 
     /// A 1-RTT packet: the peer may have moved (RFC 9000 §9).
-    pub(super) fn on_one_rtt(&mut self, origin: Origin, newest: bool, probing: bool) {
-        let challenge = self.random.bytes();
+    pub(super) fn on_one_rtt(&mut self, origin: Origin, newest: bool, probing: bool, destination: &ConnectionId) {
+        if newest && origin.path == self.paths.current().index() {
+            // The way of every packet but the first from another address.
+            return;
+        }
+        // An id that was retired meanwhile: the packet was on its way when that happened.
+        let Some(destination) = self.local_ids.sequence_of(destination) else { return };
+        let packet = ReceivedPacket { path: origin.path, largest: newest, probing, destination };
         let pto = self.recovery.pto();
-        if let Migration::Migrated { restart } =
-            self.paths.on_packet(origin.now, origin.path, newest, probing, challenge, pto)
+        if let Migration::Migrated { restart, kind } = self.paths.on_packet(origin.now, packet, pto, &mut self.peer_ids)
         {
-            self.stats.migrations += 1;
+            self.stats.migrations[kind as usize] += 1;
             self.after_path_changed(origin.now, restart);
         }
     }
 
     fn on_path_response(&mut self, now: Time, data: [u8; 8]) {
         // One that matches nothing may be late or forged: it is ignored (RFC 9000 §19.18 permits closing).
-        if self.paths.on_path_response(now, data) {
+        let pto = self.recovery.pto();
+        if self.paths.on_path_response(now, data, pto).is_some() {
             self.stats.paths_validated += 1;
         }
     }
@@ -376,8 +392,7 @@ impl Connection {
         //= https://www.rfc-editor.org/rfc/rfc9000#section-9.4
         //# On confirming a peer's ownership of its new address, an endpoint MUST
         //# immediately reset the congestion controller and round-trip time estimator for
-        //# the new path to initial values (see {{Sections A.3 and B.3 of QUIC-RECOVERY}}) unless the only change in the
-        //# peer's address is its port number.
+        //# the new path to initial values
         self.recovery.restart_path(now, !restart);
         if restart {
             let initial = congestion::InitialConditions {
@@ -387,12 +402,13 @@ impl Connection {
             };
             self.observed = None;
             self.awaiting_window = false;
-            self.handle_window(now, self.config.congestion.start(&initial).window());
+            let window = self.config.congestion.start(&initial).window();
+            self.handle_window(now, window);
         }
         self.events.push_back(Event::PathChanged { remote: self.paths.current().remote(), restart });
     }
 
-    pub(super) fn after_datagram_size_changed(&mut self, now: Time) {
+    pub(super) fn after_datagram_size_changed(&mut self) {
         let size = self.paths.current().datagram_size();
         self.events.push_back(Event::DatagramSize(size));
     }

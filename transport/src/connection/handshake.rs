@@ -14,11 +14,11 @@ use super::crypto::CryptoStream;
 use super::parameters;
 use super::state::{State, Trigger};
 use super::{Beginning, Connection};
-use crate::config::Config;
 use crate::datagrams::Datagrams;
 use crate::error::TransportError;
 use crate::output::Event;
 use crate::path::Paths;
+use crate::path::mtu::MtuConfig;
 use crate::peer_ids::PeerIds;
 use crate::random::Random;
 use crate::stats::{SendLimit, Stats};
@@ -103,8 +103,8 @@ impl Connection {
     /// A client's connection that has sent nothing yet.
     pub fn client(beginning: Beginning, client: ClientBeginning) -> Result<Self, SessionError> {
         let source = beginning.local_ids.first();
-        let own = parameters::ours(&beginning.config, Side::Client, source);
-        let own = parameters::with_versions(own, client.version, &beginning.config);
+        let own = parameters::ours(&beginning.config, source);
+        let own = parameters::with_versions(own, Side::Client, client.version, &beginning.config);
         let mut random = Random::new(&beginning.seed);
         let grease = beginning.config.grease.then(|| codec::parameters::Grease { seed: random.number() });
         let encoded = own.encode(Side::Client, grease);
@@ -122,7 +122,8 @@ impl Connection {
             negotiated: client.negotiated,
         };
         let peer_ids = PeerIds::new(client.original_destination);
-        let mut connection = Self::new(beginning, Side::Client, client.version, session, keys, handshake, peer_ids, random);
+        let mut connection =
+            Self::new(beginning, Side::Client, client.version, session, keys, handshake, peer_ids, random);
         connection.paths.validate_current();
         let now = connection.now;
         // What TLS has to say by itself cannot break a rule of the peer's.
@@ -139,9 +140,9 @@ impl Connection {
             original_destination_connection_id: Some(server.original_destination),
             retry_source_connection_id: server.retry_source,
             stateless_reset_token: Some(server.reset_token),
-            ..parameters::ours(&beginning.config, Side::Server, source)
+            ..parameters::ours(&beginning.config, source)
         };
-        let own = parameters::with_versions(own, server.version, &beginning.config);
+        let own = parameters::with_versions(own, Side::Server, server.version, &beginning.config);
         let mut random = Random::new(&beginning.seed);
         let grease = beginning.config.grease.then(|| codec::parameters::Grease { seed: random.number() });
         let suite = tls::InitialSuite::of_server(&server.tls);
@@ -159,7 +160,8 @@ impl Connection {
             negotiated: false,
         };
         let peer_ids = PeerIds::new(server.peer_source);
-        let mut connection = Self::new(beginning, Side::Server, server.version, session, keys, handshake, peer_ids, random);
+        let mut connection =
+            Self::new(beginning, Side::Server, server.version, session, keys, handshake, peer_ids, random);
         if server.validated {
             connection.paths.validate_current();
         }
@@ -178,7 +180,16 @@ impl Connection {
         mut random: Random,
     ) -> Self {
         let Beginning { config, remote, local, local_ids, now, .. } = beginning;
-        let paths = Paths::new(side, remote, local, &config, now);
+        let paths = Paths::new(
+            side,
+            remote,
+            local,
+            MtuConfig {
+                initial: config.initial_datagram_size,
+                maximum: config.maximum_datagram_size,
+                search: config.maximum_datagram_size > config.initial_datagram_size,
+            },
+        );
         let recovery_config = recovery::Config { initial_rtt: config.initial_rtt, ..recovery::Config::default() };
         let mut recovery = Recovery::new(side, recovery_config);
         // A client is never held to the amplification limit, so to it the server's address counts as validated
@@ -192,7 +203,7 @@ impl Connection {
         // The window of before the first answer of the controller: what the same controller begins with.
         let window = config.congestion.start(&initial).window();
         let mut pacer = congestion::Pacer::new();
-        pacer.set_window(now, window);
+        pacer.set_window(now, window, config.initial_datagram_size);
         let next_skipped = 64 + random.number() % 512;
         let ledger = Ledger::new(side, parameters::local_limits(&config));
         Self {
@@ -330,7 +341,7 @@ impl Connection {
         }
         let Some(encoded) = self.session.as_ref().and_then(Session::peer_parameters) else { return Ok(()) };
         let peer = TransportParameters::decode(encoded, self.side.peer())
-            .map_err(|error| TransportError::transport_parameter(error.reason()))?;
+            .map_err(|error| TransportError::transport_parameter(error.reason))?;
         if let Some(handshake) = &self.handshake {
             parameters::check(&peer, self.side, handshake)?;
             parameters::check_versions(&peer, self.side, self.version, handshake, &self.config)?;
@@ -373,13 +384,13 @@ impl Connection {
             if self.session.as_ref().is_some_and(Session::is_spent) {
                 self.session = None;
             }
-            self.on_handshake_confirmed(now);
+            self.on_handshake_confirmed();
         }
         Ok(())
     }
 
     /// Both ends know that the handshake is complete.
-    pub(super) fn on_handshake_confirmed(&mut self, now: Time) {
+    pub(super) fn on_handshake_confirmed(&mut self) {
         if !self.move_on(Trigger::HandshakeConfirmed) {
             return;
         }
@@ -393,7 +404,7 @@ impl Connection {
         self.discard_space(SpaceId::Handshake);
         self.handshake = None;
         self.early = Vec::new();
-        self.paths.on_handshake_confirmed(now);
+        self.paths.on_handshake_confirmed();
         self.events.push_back(Event::Confirmed);
     }
 
@@ -439,7 +450,7 @@ impl Connection {
         }
         handshake.retry_source = Some(retry.source);
         handshake.token = Bytes::copy_from_slice(retry.token);
-        //= https://www.rfc-editor.org/rfc/rfc9000#section-17.2.5.2
+        //= https://www.rfc-editor.org/rfc/rfc9000#section-17.2.5.1
         //# The client MUST use the value from the Source Connection ID field of the
         //# Retry packet in the Destination Connection ID field of subsequent
         //# packets that it sends.
@@ -463,11 +474,6 @@ impl Connection {
         let Some(next) = self.state.after(trigger) else { return false };
         self.state = next;
         true
-    }
-
-    /// Whether a [`Config`] permits this version.
-    pub(super) fn speaks(config: &Config, version: Version) -> bool {
-        config.versions.contains(&version)
     }
 }
 

@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use codec::parameters::TransportParameters;
-use codec::{ConnectionId, Side, StreamId, Time, Version};
+use codec::{ConnectionId, Side, StreamId, Time, TransportErrorCode, Version};
 use congestion::{Observed, Pacer, Window};
 use recovery::{Outcome, Received, Recovery, SpaceId};
 use smallvec::SmallVec;
@@ -44,6 +44,7 @@ use self::handshake::Handshake;
 use self::receive::OpenedPacket;
 use crate::config::Config;
 use crate::datagrams::{Datagrams, SendDatagramError};
+use crate::error::TransportError;
 use crate::local_ids::LocalIds;
 use crate::output::{CloseReason, Event, RouteChange, TransmitWanted};
 use crate::path::Paths;
@@ -166,7 +167,7 @@ impl Connection {
         self.now = now;
         self.awaiting_window = false;
         self.window = window;
-        self.pacer.set_window(now, window);
+        self.pacer.set_window(now, window, self.paths.current().datagram_size());
     }
 
     /// The moment that was asked for with [`Self::transmit_wanted`] has come, or there are buffers again.
@@ -226,6 +227,9 @@ impl Connection {
             self.stream_inputs.push(input);
         }
         self.drain_ids();
+        if self.keys.should_update() {
+            self.renew_keys(now);
+        }
     }
 
     // ── What came of it ──────────────────────────────────────────────────────────────────────────────────────────
@@ -360,6 +364,18 @@ impl Connection {
     }
 
     // ── Shared by the files of this folder ───────────────────────────────────────────────────────────────────────
+
+    /// Replaces keys that have protected many packets, before they have protected too many.
+    fn renew_keys(&mut self, now: Time) {
+        if self.keys.initiate_key_update(now).is_err() && self.keys.is_nearly_exhausted() {
+            //= https://www.rfc-editor.org/rfc/rfc9001#section-6.6
+            //# If a key update is not possible or integrity limits are reached,
+            //# the endpoint MUST stop using the connection and only send stateless
+            //# resets in response to receiving packets.
+            let error = TransportError::new(TransportErrorCode::AEAD_LIMIT_REACHED, "no other keys can be had");
+            self.fail(now, error, None);
+        }
+    }
 
     fn limit_by(&mut self, now: Time, limit: SendLimit) {
         if limit == self.limited_by {

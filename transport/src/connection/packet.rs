@@ -11,7 +11,7 @@ use super::Connection;
 use super::transmit::Permission;
 use crate::error::TransportError;
 use crate::limits;
-use crate::path::PathFrames;
+use crate::path::OffPath;
 use crate::stats::kind_index;
 use crate::token::{Token, Tokens};
 
@@ -54,7 +54,8 @@ impl Connection {
         let (number, number_length) = self.next_number(space);
         let room = datagram.len().checked_sub(TAG_LENGTH)?;
         let mut writer = Writer::new(datagram.get_mut(position..room)?);
-        let header = self.encode_header(space, &mut writer, number, number_length)?;
+        let destination = self.peer_ids.current();
+        let header = self.encode_header(space, destination, &mut writer, number, number_length)?;
         let eliciting = self.write_frames(now, space, &mut writer, &mut tokens, content);
         if writer.position() == header.payload_offset {
             return None;
@@ -68,15 +69,15 @@ impl Connection {
             self.stats.frames_sent[FrameType::PADDING.index()] += 1;
         }
         let end = position + writer.position() + TAG_LENGTH;
-        let packet = Unsealed { space, number, number_length, header, eliciting, in_flight: eliciting || pad };
+        let packet = Unsealed { space, number, header, eliciting, in_flight: eliciting || pad };
         self.finish_packet(now, datagram.get_mut(position..)?, end - position, packet, tokens)?;
         Some(Built { end, in_flight: eliciting || pad })
     }
 
     /// A packet of path frames alone, filling `datagram`.
-    pub(super) fn build_path_packet(&mut self, now: Time, datagram: &mut [u8], frames: &PathFrames) -> Option<usize> {
-        let frames = frames.clone();
-        self.build_padded(now, datagram, move |writer| {
+    pub(super) fn build_path_packet(&mut self, now: Time, datagram: &mut [u8], off_path: &OffPath) -> Option<usize> {
+        let frames = off_path.frames;
+        self.build_padded(now, datagram, off_path.destination, move |writer| {
             let challenge = frames.challenge.map(|data| Frame::PathChallenge(PathChallenge { data }));
             let response = frames.response.map(|data| Frame::PathResponse(PathResponse { data }));
             for frame in challenge.iter().chain(&response) {
@@ -88,7 +89,8 @@ impl Connection {
 
     /// A packet of PING and PADDING, filling `datagram`, whose loss means nothing but that it is too large.
     pub(super) fn build_mtu_probe(&mut self, now: Time, datagram: &mut [u8]) -> Option<usize> {
-        self.build_padded(now, datagram, |writer| {
+        let destination = self.peer_ids.current();
+        self.build_padded(now, datagram, destination, |writer| {
             Frame::Ping.encode(writer).ok()?;
             Some(FrameType::PING)
         })
@@ -98,13 +100,14 @@ impl Connection {
         &mut self,
         now: Time,
         datagram: &mut [u8],
+        destination: codec::ConnectionId,
         write: impl FnOnce(&mut Writer<'_>) -> Option<FrameType>,
     ) -> Option<usize> {
         let (number, number_length) = self.next_number(SpaceId::Application);
         let room = datagram.len().checked_sub(TAG_LENGTH)?;
         let length = datagram.len();
         let mut writer = Writer::new(datagram.get_mut(..room)?);
-        let header = self.encode_header(SpaceId::Application, &mut writer, number, number_length)?;
+        let header = self.encode_header(SpaceId::Application, destination, &mut writer, number, number_length)?;
         let frame_type = write(&mut writer)?;
         let rest = writer.remaining();
         pad_with(&mut writer, rest);
@@ -116,23 +119,25 @@ impl Connection {
         let packet = Unsealed {
             space: SpaceId::Application,
             number,
-            number_length,
             header,
             eliciting: true,
             // What goes to another address does not fill the current path.
             in_flight: probe,
         };
         self.seal(datagram, length, &packet)?;
-        self.recovery.on_sent(SpaceId::Application, SentPacket {
-            number,
-            at: now,
-            bytes: u16::try_from(length).unwrap_or(u16::MAX),
-            ack_eliciting: true,
-            in_flight: probe,
-            ecn: false,
-            mtu_probe: probe,
-            tokens,
-        });
+        self.recovery.on_sent(
+            SpaceId::Application,
+            SentPacket {
+                number,
+                at: now,
+                bytes: u16::try_from(length).unwrap_or(u16::MAX),
+                ack_eliciting: true,
+                in_flight: probe,
+                ecn: false,
+                mtu_probe: probe,
+                tokens,
+            },
+        );
         self.stats.packets_sent[kind_index(PacketKind::OneRtt)] += 1;
         self.after_ack_eliciting(now);
         Some(length)
@@ -154,16 +159,19 @@ impl Connection {
                 self.received[space.index()].on_ack_sent(*largest, now);
             }
         }
-        self.recovery.on_sent(space, SentPacket {
-            number: packet.number,
-            at: now,
-            bytes: u16::try_from(length).unwrap_or(u16::MAX),
-            ack_eliciting: packet.eliciting,
-            in_flight: packet.in_flight,
-            ecn: self.marks_ecn(),
-            mtu_probe: false,
-            tokens,
-        });
+        self.recovery.on_sent(
+            space,
+            SentPacket {
+                number: packet.number,
+                at: now,
+                bytes: u16::try_from(length).unwrap_or(u16::MAX),
+                ack_eliciting: packet.eliciting,
+                in_flight: packet.in_flight,
+                ecn: self.marks_ecn(),
+                mtu_probe: false,
+                tokens,
+            },
+        );
         let kind = kind_of(space);
         self.stats.packets_sent[kind_index(kind)] += 1;
         if packet.eliciting {
@@ -182,7 +190,7 @@ impl Connection {
         Some(())
     }
 
-    fn seal(&mut self, bytes: &mut [u8], length: usize, packet: &Unsealed) -> Option<()> {
+    pub(super) fn seal(&mut self, bytes: &mut [u8], length: usize, packet: &Unsealed) -> Option<()> {
         let sealed = bytes.get_mut(..length)?;
         packet.header.finish(sealed, length);
         let level = level_of(packet.space);
@@ -203,7 +211,7 @@ impl Connection {
     }
 
     /// The next packet number of a space and how many bytes of it travel. Now and then one is left out.
-    fn next_number(&mut self, space: SpaceId) -> (u64, usize) {
+    pub(super) fn next_number(&mut self, space: SpaceId) -> (u64, usize) {
         let mut next = self.recovery.next_number(space);
         if space == SpaceId::Application && next >= self.next_skipped {
             //= https://www.rfc-editor.org/rfc/rfc9000#section-21.4
@@ -217,15 +225,15 @@ impl Connection {
         (next, number::length_for(next, self.recovery.largest_acknowledged(space)))
     }
 
-    fn encode_header(
+    pub(super) fn encode_header(
         &self,
         space: SpaceId,
+        destination: codec::ConnectionId,
         writer: &mut Writer<'_>,
         number: u64,
         number_length: usize,
     ) -> Option<codec::packet::WrittenHeader> {
         let version = self.version;
-        let destination = self.peer_ids.current();
         let source = self.local_ids.first();
         let header = match space {
             SpaceId::Initial => {
@@ -275,26 +283,14 @@ impl Connection {
     fn write_ack(&mut self, now: Time, space: SpaceId, writer: &mut Writer<'_>, tokens: &mut Tokens) {
         let received = &self.received[space.index()];
         let Some(largest) = received.largest() else { return };
-        let exponent = codec::parameters::DEFAULT_ACK_DELAY_EXPONENT;
-        let delay = u64::try_from(received.delay(now).as_micros()).unwrap_or(u64::MAX) >> exponent;
-        if encode_ack(writer, delay, received.ranges(), received.ecn_counts()).is_ok() {
+        let delay = u64::try_from(received.delay(now).as_micros()).unwrap_or(u64::MAX) >> ACK_DELAY_EXPONENT;
+        if encode_ack(writer, delay, received.ranges(), received.ecn_counts()).is_ok_and(|ranges| ranges > 0) {
             tokens.push(Token::Ack { space, largest });
         }
     }
 
     fn write_application(&mut self, writer: &mut Writer<'_>, tokens: &mut Tokens) {
         let fresh = tokens.is_empty();
-        let frames = self.paths.take_current_frames();
-        if let Some(data) = frames.challenge
-            && Frame::PathChallenge(PathChallenge { data }).encode(writer).is_ok()
-        {
-            self.stats.frames_sent[FrameType::PATH_CHALLENGE.index()] += 1;
-        }
-        if let Some(data) = frames.response
-            && Frame::PathResponse(PathResponse { data }).encode(writer).is_ok()
-        {
-            self.stats.frames_sent[FrameType::PATH_RESPONSE.index()] += 1;
-        }
         if self.handshake_done && Frame::HandshakeDone.encode(writer).is_ok() {
             self.handshake_done = false;
             tokens.push(Token::HandshakeDone);
@@ -361,7 +357,6 @@ impl Connection {
 pub(super) struct Unsealed {
     pub(super) space: SpaceId,
     pub(super) number: u64,
-    pub(super) number_length: usize,
     pub(super) header: codec::packet::WrittenHeader,
     pub(super) eliciting: bool,
     pub(super) in_flight: bool,
@@ -388,3 +383,6 @@ fn pad_with(writer: &mut Writer<'_>, length: usize) {
     let padded = writer.zeros(length);
     debug_assert!(padded.is_ok(), "padding is never asked for beyond the room");
 }
+
+/// Our ack_delay_exponent is the default (RFC 9000 §18.2), so it is not announced.
+const ACK_DELAY_EXPONENT: u8 = 3;

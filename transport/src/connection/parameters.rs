@@ -11,9 +11,10 @@ use crate::config::Config;
 use crate::error::TransportError;
 use crate::limits;
 use crate::stream::ledger::{LocalLimits, PeerLimits};
+use crate::version_negotiation::{self, Offer};
 
 /// What we announce, but for what only a server knows.
-pub(super) fn ours(config: &Config, side: Side, source: ConnectionId) -> TransportParameters {
+pub(super) fn ours(config: &Config, source: ConnectionId) -> TransportParameters {
     TransportParameters {
         max_idle_timeout: millis(config.max_idle_timeout),
         max_udp_payload_size: config.max_udp_payload_size,
@@ -27,13 +28,21 @@ pub(super) fn ours(config: &Config, side: Side, source: ConnectionId) -> Transpo
         active_connection_id_limit: limits::ACTIVE_CONNECTION_IDS,
         initial_source_connection_id: Some(source),
         max_datagram_frame_size: config.datagrams.then_some(65_535),
-        ..TransportParameters::new(side)
+        ..TransportParameters::default()
     }
 }
 
 /// The same with the versions in use and on offer (RFC 9368 §3).
-pub(super) fn with_versions(own: TransportParameters, chosen: Version, config: &Config) -> TransportParameters {
-    let available = config.versions.clone();
+///
+/// TLS is bound to one version, so a client's first flight can be converted to no other: it offers only the one it
+/// chose. A server says what it would answer to.
+pub(super) fn with_versions(
+    own: TransportParameters,
+    side: Side,
+    chosen: Version,
+    config: &Config,
+) -> TransportParameters {
+    let available = if side.is_client() { vec![chosen] } else { config.versions.clone() };
     TransportParameters { version_information: Some(VersionInformation { chosen, available }), ..own }
 }
 
@@ -61,7 +70,9 @@ pub(super) fn check(peer: &TransportParameters, side: Side, handshake: &Handshak
         return Err(TransportError::transport_parameter("initial_source_connection_id is missing"));
     }
     if peer.initial_source_connection_id != handshake.peer_source {
-        return Err(TransportError::transport_parameter("initial_source_connection_id is not the one packets came from"));
+        return Err(TransportError::transport_parameter(
+            "initial_source_connection_id is not the one packets came from",
+        ));
     }
     if side.is_client() {
         if peer.original_destination_connection_id != Some(handshake.original_destination) {
@@ -86,12 +97,20 @@ pub(super) fn check_versions(
     handshake: &Handshake,
     config: &Config,
 ) -> Result<(), TransportError> {
-    crate::version_negotiation::check_information(
-        side,
-        peer.version_information.as_ref(),
-        version,
-        handshake.negotiated.then_some(config.versions.as_slice()),
-    )
+    let information = peer.version_information.as_ref();
+    match side {
+        Side::Server => version_negotiation::check_client(information, version),
+        Side::Client => version_negotiation::check_server(
+            information,
+            &Offer {
+                attempted: handshake.first_version,
+                available: &[handshake.first_version],
+                in_use: version,
+                negotiated: handshake.negotiated,
+                supported: &config.versions,
+            },
+        ),
+    }
 }
 
 impl Connection {
@@ -105,14 +124,12 @@ impl Connection {
             initial_max_streams_bidi: peer.initial_max_streams_bidi,
             initial_max_streams_uni: peer.initial_max_streams_uni,
         });
-        let exponent = u8::try_from(peer.ack_delay_exponent).unwrap_or(20);
-        self.recovery.set_peer_ack_delay(Duration::from_millis(peer.max_ack_delay), exponent);
+        self.recovery.set_peer_ack_delay(Duration::from_millis(peer.max_ack_delay), peer.ack_delay_exponent);
         self.local_ids.set_peer_limit(peer.active_connection_id_limit);
         if let Some(token) = peer.stateless_reset_token {
             self.peer_ids.set_first_reset_token(token);
         }
-        self.paths.set_peer_maximum(u16::try_from(peer.max_udp_payload_size).unwrap_or(u16::MAX));
-        self.paths.set_migration_disabled(peer.disable_active_migration);
+        self.paths.on_peer_parameters(peer.max_udp_payload_size, peer.disable_active_migration);
         self.peer = Some(Box::new(peer));
     }
 

@@ -28,12 +28,14 @@ pub(super) struct Origin {
 /// A packet that opened: where its payload is, and what its header said.
 #[derive(Clone, Debug)]
 pub(super) struct OpenedPacket {
-    kind: PacketKind,
+    pub(super) kind: PacketKind,
     number: u64,
+    /// How its keys stand to newer ones.
+    pub(super) opened: tls::Opened,
     /// In the buffer that it was opened in.
-    payload: Range<usize>,
+    pub(super) payload: Range<usize>,
     source: ConnectionId,
-    destination: ConnectionId,
+    pub(super) destination: ConnectionId,
 }
 
 /// A packet whose keys are not there yet.
@@ -67,7 +69,7 @@ impl Connection {
             self.spend(buffer);
             return;
         }
-        let Ok(path) = self.paths.on_datagram(now, remote, local, buffer.len()) else {
+        let Ok(path) = self.paths.on_datagram(remote, local, buffer.len()) else {
             self.stats.packets_dropped[PacketDrop::Other as usize] += count;
             self.spend(buffer);
             return;
@@ -142,10 +144,7 @@ impl Connection {
                     *expected = (*expected).max(found.number + 1);
                 }
                 let shift = base + position;
-                opened.push(OpenedPacket {
-                    payload: found.payload.start + shift..found.payload.end + shift,
-                    ..found
-                });
+                opened.push(OpenedPacket { payload: found.payload.start + shift..found.payload.end + shift, ..found });
             }
             position += header.end;
         }
@@ -218,7 +217,8 @@ impl Connection {
             Ok(found) => Ok(Some(OpenedPacket {
                 kind: header.kind,
                 number: found.number,
-                payload: found.payload,
+                payload: found.payload.clone(),
+                opened: found,
                 source: header.source,
                 destination: header.destination,
             })),
@@ -281,8 +281,7 @@ impl Connection {
     /// A datagram, or the rest of one, that says nothing. It may be the peer's last word.
     fn on_unreadable(&mut self, origin: Origin, bytes: &[u8], reason: PacketDrop) {
         //= https://www.rfc-editor.org/rfc/rfc9000#section-10.3.1
-        //# An endpoint detects a potential Stateless Reset using the last 16 bytes of
-        //# the UDP datagram.
+        //# An endpoint detects a potential Stateless Reset using the trailing 16 bytes
         if let Some(token) = packet::stateless_reset::trailing_token(bytes)
             && self.peer_ids.is_reset_token(&token)
         {
@@ -305,7 +304,7 @@ impl Connection {
             self.stats.drop_packet(PacketDrop::UnexpectedConnectionId);
             return;
         }
-        let contents = match self.read_frames(origin, whole, packet.kind, packet.payload.clone(), &packet.destination) {
+        let contents = match self.read_frames(origin, whole, packet) {
             Ok(contents) => contents,
             Err(error) => {
                 self.fail(origin.now, error, None);
@@ -330,7 +329,7 @@ impl Connection {
                 //# address to have been validated.
                 self.paths.validate_current();
             }
-            PacketKind::OneRtt => self.on_one_rtt(origin, newest, contents.probing),
+            PacketKind::OneRtt => self.on_one_rtt(origin, newest, contents.probing, &packet.destination),
             _ => {}
         }
     }

@@ -45,7 +45,7 @@ impl State {
             (Self::Handshaking, Trigger::HandshakeComplete) => Some(Self::Connected),
             (Self::Connected, Trigger::HandshakeConfirmed) => Some(Self::Confirmed),
             (Self::Handshaking | Self::Connected | Self::Confirmed, Trigger::Close) => Some(Self::Closing),
-            //= https://www.rfc-editor.org/rfc/rfc9000#section-10.2.1
+            //= https://www.rfc-editor.org/rfc/rfc9000#section-10.2.2
             //# An endpoint MAY enter the draining state from the closing state if it receives
             //# a CONNECTION_CLOSE frame, which indicates that the peer is also closing or draining.
             (Self::Handshaking | Self::Connected | Self::Confirmed | Self::Closing, Trigger::PeerClosed) => {

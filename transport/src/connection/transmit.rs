@@ -10,8 +10,6 @@ use crate::output::{Transmit, TransmitWanted};
 use crate::path::OffPath;
 use crate::stats::SendLimit;
 
-/// The smallest UDP payload of a datagram with an Initial, and of one that probes a path (RFC 9000 §14.1, §8.2.1).
-pub(super) const SMALLEST_FULL_DATAGRAM: usize = 1200;
 /// A packet is not begun in less room than this: a long header, a few frames, a tag.
 const SMALLEST_PACKET: usize = 100;
 /// Segments of one GSO send (UDP_MAX_SEGMENTS of the kernel).
@@ -210,8 +208,8 @@ impl Connection {
         if !self.keys.can_seal(level) {
             return false;
         }
-        let data = self.wants_to_send(space)
-            && (permission == Permission::Everything || self.probes[space.index()] > 0);
+        let data =
+            self.wants_to_send(space) && (permission == Permission::Everything || self.probes[space.index()] > 0);
         data || self.received[space.index()].is_ack_due(now)
     }
 
@@ -227,8 +225,7 @@ impl Connection {
                     || self.local_ids.has_pending()
                     || self.peer_ids.has_pending()
                     || self.datagrams.has_pending()
-                    || !self.new_tokens.is_empty()
-                    || self.paths.has_current_frames())
+                    || !self.new_tokens.is_empty())
     }
 
     /// A challenge or an answer for an address that is not the current one (RFC 9000 §8.2, §9.3.3).
@@ -236,20 +233,14 @@ impl Connection {
         if !self.keys.can_seal(Level::OneRtt) || !self.state.is_established() {
             return None;
         }
-        let OffPath { index, frames } = self.paths.poll_off_path()?;
-        let available = usize::try_from(self.paths.path(index)?.sendable()).unwrap_or(usize::MAX);
-        //= https://www.rfc-editor.org/rfc/rfc9000#section-8.2.1
-        //# An endpoint MUST expand datagrams that contain a PATH_CHALLENGE frame to at
-        //# least the smallest allowed maximum datagram size of 1200 bytes, unless the
-        //# anti-amplification limit for the path does not permit sending a datagram of this
-        //# size.
-        let room = SMALLEST_FULL_DATAGRAM.min(available);
-        let datagram = buffer.get_mut(..room)?;
-        let built = self.build_path_packet(now, datagram, &frames)?;
-        self.paths.on_sent_to(index, built);
+        let Self { paths, peer_ids, random, .. } = self;
+        let off_path = paths.poll_off_path(now, peer_ids, || random.bytes())?;
+        let datagram = buffer.get_mut(..off_path.size)?;
+        let built = self.build_path_packet(now, datagram, &off_path)?;
+        self.paths.on_sent_to(off_path.index, built);
         self.count_datagram(built);
-        let path = self.paths.path(index)?;
-        Some(Transmit { remote: path.remote(), local: path.local(), ecn: None, segment_size: built, length: built })
+        let OffPath { remote, local, .. } = off_path;
+        Some(Transmit { remote, local, ecn: None, segment_size: built, length: built })
     }
 
     /// A datagram larger than the path is known to carry (RFC 9000 §14.3).
@@ -257,10 +248,10 @@ impl Connection {
         if self.state != State::Confirmed || self.awaiting_window || self.recovery.is_full() {
             return None;
         }
-        let size = self.paths.next_mtu_probe(now)?;
+        let size = self.paths.mtu().next_probe(now)?;
         let datagram = buffer.get_mut(..usize::from(size))?;
         let built = self.build_mtu_probe(now, datagram)?;
-        self.paths.on_mtu_probe_sent(now, size);
+        self.paths.mtu().on_probe_sent(size);
         self.paths.on_sent(built);
         self.count_datagram(built);
         Some(Transmit { ecn: None, ..self.transmit_of(built, built) })
