@@ -207,6 +207,9 @@ fn the_stream_limit_is_reported_once_and_only_while_it_blocks() {
     assert_eq!(ledger.blocked_by(), Some(FlowBlocked::Stream));
     let (frames, tokens) = packet(&mut ledger, PACKET);
     assert_eq!(frames, ["stream data blocked 3 100"]);
+    lose(&mut ledger, tokens);
+    let (frames, tokens) = packet(&mut ledger, PACKET);
+    assert_eq!(frames, ["stream data blocked 3 100"], "it still blocks");
     ledger.on_max_stream_data(uni_of_server(0), 100).unwrap();
     assert_eq!(ledger.blocked_by(), Some(FlowBlocked::Stream));
     ledger.on_max_stream_data(uni_of_server(0), 101).unwrap();

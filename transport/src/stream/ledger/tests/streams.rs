@@ -229,6 +229,28 @@ fn stopping_a_stream_whose_size_is_known_still_asks_once() {
     assert!(!ledger.is_open(id));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9000#section-3.5
+//= type=test
+//# STOP_SENDING SHOULD only be sent for a stream that has not been reset by the
+//# peer.
+#[test]
+fn a_stop_is_not_sent_once_the_peer_has_reset_the_stream() {
+    let mut ledger = server();
+    for (index, reset_first) in [(0, false), (1, true)] {
+        let id = uni_of_client(index);
+        ledger.on_stream(NOW, id, 0, 1, false).unwrap();
+        if reset_first {
+            ledger.on_reset_stream(id, 7, 1).unwrap();
+        }
+        output(&mut ledger, StreamOutput::Stop { id, code: 42 });
+        ledger.on_reset_stream(id, 7, 1).unwrap();
+        assert!(!ledger.wants_to_send());
+        output(&mut ledger, StreamOutput::Released { id });
+        assert!(!ledger.is_open(id));
+        packet(&mut ledger, PACKET);
+    }
+}
+
 #[test]
 fn a_reset_of_the_peer_frees_what_never_came_at_once_and_the_rest_when_it_is_let_go() {
     let mut ledger = server();
