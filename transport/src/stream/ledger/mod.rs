@@ -26,7 +26,8 @@
 //!
 //! A stream is in the table from its first mention until both halves are over; a lower index than the next that is not
 //! in the table is a stream that is gone, and frames, wishes and tokens of such a stream are normal and ignored.
-//! Memory is bounded by the streams that are open and by the credit either end gave.
+//! Memory is bounded by the streams that are open and by the credit either end gave. Received bytes count against both
+//! windows until their keeper says that they are consumed or let go, so what is charged is never less than what is held.
 
 mod concurrency;
 mod ending;

@@ -145,7 +145,7 @@ impl Table {
         let stream = self.streams.try_remove(slot.0 as usize)?;
         self.slots.remove(&stream.id);
         self.open[initiator(side, stream.id)][super::index(stream.id.direction())] -= 1;
-        if self.streams.is_empty() {
+        if self.streams.is_empty() && self.streams.capacity() > IDLE_CAPACITY {
             // An idle connection keeps nothing of its busiest moment.
             self.streams.shrink_to_fit();
             self.slots.shrink_to(IDLE_CAPACITY);
@@ -276,7 +276,7 @@ pub(super) fn initiator(side: Side, id: StreamId) -> usize {
 }
 
 /// Streams for which a connection without streams keeps room.
-const IDLE_CAPACITY: usize = 16;
+const IDLE_CAPACITY: usize = 4;
 
 #[cfg(test)]
 mod tests {
