@@ -105,3 +105,18 @@ pub enum StreamOutput {
         id: StreamId,
     },
 }
+
+impl StreamInput {
+    /// The stream it is about, if it is about one.
+    pub const fn id(&self) -> Option<StreamId> {
+        match self {
+            Self::Opened { id, .. }
+            | Self::Data { id, .. }
+            | Self::Reset { id, .. }
+            | Self::Stopped { id, .. }
+            | Self::Credit { id, .. }
+            | Self::Acknowledged { id } => Some(*id),
+            Self::OpenLimit { .. } => None,
+        }
+    }
+}

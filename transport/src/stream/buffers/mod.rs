@@ -62,6 +62,7 @@ pub struct Streams {
     outputs: VecDeque<StreamId>,
     events: VecDeque<StreamId>,
     totals: BufferCounters,
+    reported: BufferCounters,
     /// Streams that have consumed bytes which are not reported yet.
     unflushed: Vec<StreamId>,
 }
@@ -96,6 +97,7 @@ impl Streams {
             outputs: VecDeque::new(),
             events: VecDeque::new(),
             totals: BufferCounters::default(),
+            reported: BufferCounters::default(),
             unflushed: Vec::new(),
         }
     }
@@ -203,6 +205,34 @@ impl Streams {
             self.remember_to_flush(id);
         }
         result
+    }
+
+    /// Moves all bytes that are in order to the end of `chunks`: see [`StreamBuffers::take_readable`].
+    pub fn take_readable(&mut self, id: StreamId, chunks: &mut Vec<Bytes>) -> bool {
+        self.with(id, |buffers| buffers.take_readable(chunks)).unwrap_or(false)
+    }
+
+    /// So many of the bytes that were taken have left the process.
+    pub fn consume(&mut self, id: StreamId, bytes: u64) {
+        self.with(id, |buffers| buffers.consume(bytes));
+    }
+
+    /// The application has seen the end of what was taken, or the reset.
+    pub fn release(&mut self, id: StreamId) {
+        self.with(id, StreamBuffers::release);
+    }
+
+    /// Whether something that was finished or reset here is not acknowledged yet. Looks at every stream.
+    pub fn is_sending(&self) -> bool {
+        self.entries.iter().any(|(_, entry)| entry.buffers.is_sending())
+    }
+
+    /// By how much gauges and counters have changed since the last call; gauges may shrink, so differences wrap around.
+    pub fn take_changes(&mut self) -> BufferCounters {
+        let mut changes = BufferCounters::default();
+        changes.move_by(&self.reported, &self.totals);
+        self.reported = self.totals;
+        changes
     }
 
     /// Gives up the receiving half with this code: what was not read is dropped, and the peer is asked to stop unless it

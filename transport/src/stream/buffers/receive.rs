@@ -53,6 +53,8 @@ pub(super) struct ReceiveHalf {
     delivered: u64,
     /// Consumed, and not reported.
     consumed: u64,
+    /// Taken by somebody who has not said that they are consumed.
+    held: u64,
     /// From how many consumed bytes on they are reported although there is more to read.
     report_from: u64,
     outputs: Pending,
@@ -75,6 +77,7 @@ impl ReceiveHalf {
             reset_code: 0,
             delivered: 0,
             consumed: 0,
+            held: 0,
             report_from,
             outputs: Pending::default(),
         }
@@ -147,10 +150,41 @@ impl ReceiveHalf {
         }
     }
 
+    /// The next bytes in order, for somebody who holds them until they are consumed: they stay charged to the peer.
+    pub(super) fn take(&mut self) -> Option<Bytes> {
+        let data = self.reassembly.read(usize::MAX)?;
+        self.delivered += data.len() as u64;
+        self.held += data.len() as u64;
+        Some(data)
+    }
+
+    /// So many of the bytes that were taken have left the process: the peer may send as many more.
+    pub(super) fn consume(&mut self, bytes: u64) {
+        let bytes = bytes.min(self.held);
+        self.held -= bytes;
+        self.consumed += bytes;
+        self.outputs.consumed |= bytes > 0;
+    }
+
+    /// Whether everything up to the end was read or taken.
+    pub(super) fn is_complete(&self) -> bool {
+        !self.reassembly.is_readable() && matches!(self.state, ReceiveState::DataRecvd | ReceiveState::DataRead)
+    }
+
+    /// The application has seen the end, or the reset.
+    pub(super) fn release(&mut self) {
+        match self.state {
+            ReceiveState::DataRecvd if !self.reassembly.is_readable() => self.finish(ReceiveEvent::EndRead),
+            ReceiveState::ResetRecvd => self.finish(ReceiveEvent::ResetSeen),
+            _ => {}
+        }
+    }
+
     /// The application wants no more. Nothing is sent if the peer has nothing more to send.
     pub(super) fn stop(&mut self, code: u64) {
         self.finish(ReceiveEvent::Stop);
         self.reassembly.clear();
+        self.held = 0;
         if self.state == ReceiveState::Stopped && self.outputs.released {
             //= https://www.rfc-editor.org/rfc/rfc9000#section-3.3
             //# A receiver
@@ -205,6 +239,10 @@ impl ReceiveHalf {
 
     pub(super) const fn reset_code(&self) -> u64 {
         self.reset_code
+    }
+
+    pub(super) const fn held(&self) -> u64 {
+        self.held
     }
 
     pub(super) const fn delivered(&self) -> u64 {
@@ -306,6 +344,35 @@ mod tests {
         outputs(&mut half, id);
         half.read(9).unwrap();
         assert_eq!(outputs(&mut half, id), "consumed 9", "so is having read everything");
+    }
+
+    #[test]
+    fn bytes_that_were_taken_stay_charged_until_they_are_consumed() {
+        let (mut half, id) = half();
+        half.on_data(0, Bytes::from_static(b"abcd"), true, true);
+        assert_eq!(half.take().as_deref(), Some(&b"abcd"[..]));
+        assert!(half.take().is_none() && half.is_complete());
+        assert_eq!((outputs(&mut half, id).as_str(), half.held()), ("", 4));
+        half.consume(3);
+        assert_eq!(outputs(&mut half, id), "consumed 3");
+        half.consume(7);
+        assert_eq!(outputs(&mut half, id), "consumed 1", "no more than was taken");
+        half.release();
+        half.release();
+        assert_eq!(outputs(&mut half, id), "released");
+        assert!(half.is_over());
+    }
+
+    #[test]
+    fn a_half_is_not_released_before_its_end_is_known() {
+        let (mut half, id) = half();
+        half.on_data(0, Bytes::from_static(b"ab"), false, true);
+        half.take();
+        half.release();
+        assert!(!half.is_over() && !half.is_complete());
+        assert!(half.on_reset(3));
+        half.release();
+        assert_eq!(outputs(&mut half, id), "released");
     }
 
     #[test]

@@ -183,6 +183,11 @@ impl SendHalf {
         matches!(self.state, SendState::Finishing | SendState::DataSent | SendState::DataRecvd)
     }
 
+    /// Whether the application ended it, well or not.
+    pub(super) const fn is_ended(&self) -> bool {
+        !matches!(self.state, SendState::Ready | SendState::Send)
+    }
+
     pub(super) const fn stop_code(&self) -> Option<u64> {
         self.stopped
     }

@@ -26,6 +26,7 @@ pub struct StreamBuffers {
     promotion: Option<u64>,
     /// What was counted before it was taken out; counters start again then.
     counted: BufferCounters,
+    reported: BufferCounters,
     stream_gaps_hit: u64,
     connection_gaps_hit: u64,
 }
@@ -63,6 +64,7 @@ impl StreamBuffers {
             life: Life::Open,
             promotion: Some(config.promotion),
             counted: BufferCounters::default(),
+            reported: BufferCounters::default(),
             stream_gaps_hit: 0,
             connection_gaps_hit: 0,
         }
@@ -160,6 +162,49 @@ impl StreamBuffers {
         let result = self.receive.as_mut().ok_or(ReadError::Unknown)?.read(maximum);
         self.settle();
         result
+    }
+
+    /// Moves all bytes that are in order to the end of `chunks`, for somebody who holds them for the application and says
+    /// later what was consumed ([`Self::consume`]); until then they stay charged to the peer. Whether the end comes after
+    /// them.
+    pub fn take_readable(&mut self, chunks: &mut Vec<Bytes>) -> bool {
+        let Some(receive) = &mut self.receive else { return false };
+        while let Some(data) = receive.take() {
+            chunks.push(data);
+        }
+        let complete = receive.is_complete();
+        self.settle();
+        complete
+    }
+
+    /// So many of the bytes that were taken have left the process.
+    pub fn consume(&mut self, bytes: u64) {
+        if let Some(receive) = &mut self.receive {
+            receive.consume(bytes);
+            self.settle();
+        }
+    }
+
+    /// The application has seen the end of what was taken, or the reset.
+    pub fn release(&mut self) {
+        if let Some(receive) = &mut self.receive {
+            receive.release();
+            self.settle();
+        }
+    }
+
+    /// Whether something that was finished or reset here is not acknowledged yet.
+    pub fn is_sending(&self) -> bool {
+        self.send.as_ref().is_some_and(|send| send.is_ended() && !send.is_over())
+    }
+
+    /// By how much gauges and counters have changed since the last call; gauges may shrink, so differences wrap around.
+    pub fn take_changes(&mut self) -> BufferCounters {
+        let now = self.counters();
+        let mut changes = BufferCounters::default();
+        changes.move_by(&self.reported, &now);
+        self.reported = now;
+        changes
     }
 
     /// Gives up the receiving half with this code: what was not read is dropped, and the peer is asked to stop unless it
@@ -317,7 +362,7 @@ impl StreamBuffers {
             ..BufferCounters::default()
         };
         if let Some(receive) = &self.receive {
-            totals.buffered_receive = receive.reassembly().buffered();
+            totals.buffered_receive = receive.reassembly().buffered() + receive.held();
             totals.gaps = receive.reassembly().gaps() as u64;
             totals.copied = receive.reassembly().copied();
             totals.delivered = receive.delivered();
