@@ -354,11 +354,11 @@ impl PeerIds {
         Ok(())
     }
 
-    /// Gives paths whose id was taken away another one, the first path first.
+    /// Gives paths whose id was taken away another one, the current path first.
     fn replace_lost(&mut self) {
-        for path in 0..PATHS {
-            let lost = self.used_by.get(path).copied().flatten();
-            if lost.is_none_or(|sequence| self.active.iter().any(|given| given.sequence == sequence)) {
+        for path in std::iter::once(self.current).chain(PathIndex::all()) {
+            let lost = self.sequence(path);
+            if lost.is_none() || self.given(path).is_some() {
                 continue;
             }
             let spare = self.active.iter().map(|given| given.sequence).find(|sequence| !self.is_used(*sequence));

@@ -20,6 +20,7 @@ use codec::{Side, Time};
 use smallvec::SmallVec;
 
 use super::mtu::{MtuConfig, MtuDiscovery};
+use super::outcome::{Ended, Migration, MigrationKind, PathStats, ReceivedPacket};
 use super::{DropReason, OffPath, Path, PathIndex, search};
 use crate::accept::ports;
 use crate::error::TransportError;
@@ -29,138 +30,20 @@ use crate::peer_ids::PeerIds;
 /// The paths of one connection.
 #[derive(Debug)]
 pub struct Paths {
-    side: Side,
-    current: Path,
-    others: SmallVec<[Path; PATHS - 1]>,
+    pub(super) side: Side,
+    pub(super) current: Path,
+    pub(super) others: SmallVec<[Path; PATHS - 1]>,
     // An address of which a datagram came that was not authenticated yet.
     candidate: Option<Path>,
-    // The last validated path, while the current one is not validated.
+    // The last path that was validated and wide enough, while the current one is not.
     fallback: Option<PathIndex>,
-    confirmed: bool,
+    pub(super) confirmed: bool,
     peer_stays: bool,
-    we_stay: bool,
+    pub(super) we_stay: bool,
     next_path_at: Time,
     mtu_config: MtuConfig,
     peer_maximum: u64,
     stats: PathStats,
-}
-
-/// An authenticated 1-RTT packet, as far as paths are concerned.
-#[derive(Clone, Copy, Debug)]
-pub struct ReceivedPacket {
-    /// The path it came on, as [`Paths::on_datagram`] said.
-    pub path: PathIndex,
-    /// Whether its number is larger than all before.
-    pub largest: bool,
-    /// Whether it held nothing but probing frames (RFC 9000 §9.1).
-    pub probing: bool,
-    /// The sequence number of our id that it was sent to.
-    pub destination: u64,
-}
-
-/// What a packet changed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Migration {
-    /// The current path is what it was.
-    None,
-    /// Another path is current.
-    Migrated {
-        /// Whether congestion control and the round-trip estimate start again: more than the port changed
-        /// (RFC 9000 §9.4).
-        restart: bool,
-        /// Of which kind it looks.
-        kind: MigrationKind,
-    },
-    /// The packet asked for what is not granted; nothing changed.
-    Refused(DropReason),
-}
-
-/// Why the peer's address changed.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum MigrationKind {
-    /// On purpose: it also changed the connection id that it sends to.
-    Active,
-    /// Without its knowledge: it sends to the same id.
-    NatRebinding,
-    /// To the address that the server prefers (RFC 9000 §9.6).
-    PreferredAddress,
-}
-
-impl MigrationKind {
-    /// The label of `quicast_path_migrations_total{kind}`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::NatRebinding => "nat_rebinding",
-            Self::PreferredAddress => "preferred_address",
-        }
-    }
-}
-
-/// Why a client cannot use another path.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum MigrationRefused {
-    /// Only clients begin migrations (RFC 9000 §9).
-    ServersStay,
-    /// The handshake is not confirmed (RFC 9000 §9).
-    NotConfirmed,
-    /// The server said disable_active_migration.
-    Disabled,
-    /// There is no connection id for it, or the server has none (RFC 9000 §9.5).
-    NoConnectionId,
-    /// The connection has as many paths as it may.
-    TooManyPaths,
-    /// There is no such path.
-    UnknownPath,
-    /// The path to a preferred address is not validated (RFC 9000 §9.6.2).
-    NotValidated,
-}
-
-impl std::fmt::Display for MigrationRefused {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::ServersStay => "only a client can migrate",
-            Self::NotConfirmed => "the handshake is not confirmed",
-            Self::Disabled => "the server does not permit migration",
-            Self::NoConnectionId => "the server has given no connection id for another path",
-            Self::TooManyPaths => "the connection has as many paths as it may",
-            Self::UnknownPath => "there is no such path",
-            Self::NotValidated => "the path is not validated",
-        })
-    }
-}
-
-impl std::error::Error for MigrationRefused {}
-
-/// What time brought to an end.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Ended {
-    /// Validations that failed.
-    pub failed: u64,
-    /// The current path was one of them and the last validated path is current again; whether congestion control and
-    /// the round-trip estimate start again.
-    pub went_back: Option<bool>,
-    /// There is no validated path to go back to: the connection is to be forgotten silently (RFC 9000 §9.3.2).
-    pub nowhere_to_go: bool,
-}
-
-/// What happened so far; counts only ever grow.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct PathStats {
-    /// Paths validated by an answered challenge.
-    pub validated: u64,
-    /// Validations given up.
-    pub failed: u64,
-    /// Migrations to another path, returns included.
-    pub migrations: u64,
-    /// Returns to the last validated path after a failed validation.
-    pub returns: u64,
-    /// New paths that were refused.
-    pub refused: u64,
-    /// Challenges that will not be answered because newer ones took their place.
-    pub challenges_ignored: u64,
-    /// PATH_RESPONSE frames that answered nothing.
-    pub responses_unmatched: u64,
 }
 
 impl Paths {
@@ -194,6 +77,12 @@ impl Paths {
         &mut self.current.mtu
     }
 
+    /// The size of the datagram with which the current path is to be probed now, if it is: see
+    /// [`MtuDiscovery::next_probe`]. None while the path is not validated.
+    pub fn next_mtu_probe(&mut self, now: Time) -> Option<u16> {
+        if self.current.proven { self.current.mtu.next_probe(now) } else { None }
+    }
+
     /// The path of this name. Candidates are none.
     pub fn path(&self, index: PathIndex) -> Option<&Path> {
         std::iter::once(&self.current).chain(&self.others).find(|path| path.index == index)
@@ -222,6 +111,7 @@ impl Paths {
     pub fn validate_current(&mut self) {
         self.current.amplification.validate();
         self.current.validated = true;
+        self.current.proven = true;
     }
 
     /// The handshake is confirmed: paths may change from now on, and larger datagrams be tried.
@@ -290,7 +180,8 @@ impl Paths {
         let Some(place) = self.others.iter().position(|path| path.index == packet.path) else {
             return Migration::None;
         };
-        if let Some(path) = self.others.get_mut(place) {
+        // What a client opened is kept until it says otherwise.
+        if let Some(path) = self.others.get_mut(place).filter(|_| self.side.is_server()) {
             path.keep(now, pto);
         }
         //= https://www.rfc-editor.org/rfc/rfc9000#section-9.3
@@ -354,10 +245,13 @@ impl Paths {
         //# the endpoint MUST initiate another path validation with an expanded datagram to
         //# verify that the path supports the required MTU.
         path.validation = if answered.expanded { None } else { Some(super::Validation::start(now, pto)) };
-        path.mtu.start();
+        if answered.expanded {
+            path.proven = true;
+            path.mtu.start();
+        }
         let index = path.index;
         self.stats.validated += 1;
-        if index == self.current.index {
+        if self.current.proven {
             self.settle(now, pto);
         }
         Some(index)
@@ -429,81 +323,6 @@ impl Paths {
         }
         self.stats.failed += ended.failed;
         Ok(ended)
-    }
-
-    /// A client begins to probe the path from another local address, or to another of the server's: a challenge goes
-    /// there. Nothing else does until [`Self::migrate`].
-    ///
-    /// # Errors
-    /// Why it may not.
-    pub fn open(
-        &mut self,
-        now: Time,
-        remote: SocketAddr,
-        local: Option<IpAddr>,
-        pto: Duration,
-        ids: &mut PeerIds,
-    ) -> Result<PathIndex, MigrationRefused> {
-        if self.side.is_server() {
-            return Err(MigrationRefused::ServersStay);
-        }
-        //= https://www.rfc-editor.org/rfc/rfc9000#section-9
-        //# An endpoint MUST NOT initiate connection migration
-        //# before the handshake is confirmed, as defined in Section 4.1.2 of [QUIC-TLS].
-        if !self.confirmed {
-            return Err(MigrationRefused::NotConfirmed);
-        }
-        //= https://www.rfc-editor.org/rfc/rfc9000#section-9
-        //# If the peer sent the disable_active_migration transport parameter, an endpoint
-        //# also MUST NOT send packets (including probing packets; see Section 9.1) from a
-        //# different local address to the address the peer used during the handshake,
-        //# unless the endpoint has acted on a preferred_address transport parameter from
-        //# the peer.
-        if self.we_stay && remote == self.current.remote {
-            return Err(MigrationRefused::Disabled);
-        }
-        //= https://www.rfc-editor.org/rfc/rfc9000#section-9.5
-        //# An endpoint SHOULD NOT initiate migration with a peer that has requested a
-        //# zero-length connection ID, because traffic over the new path might be trivially
-        //# linkable to traffic over the old one.
-        if ids.is_without_ids() {
-            return Err(MigrationRefused::NoConnectionId);
-        }
-        let index = self.free_index().ok_or(MigrationRefused::TooManyPaths)?;
-        ids.assign(index).map_err(|_| MigrationRefused::NoConnectionId)?;
-        let mut path = self.make(index, remote, local, true);
-        path.validated = false;
-        path.challenge(now, pto);
-        self.others.push(path);
-        Ok(index)
-    }
-
-    /// A client makes a path that it opened the current one. It need not be validated first, unless it leads to
-    /// another address of the server. Returns whether congestion control and round-trip estimate start again.
-    ///
-    /// # Errors
-    /// Why it may not.
-    pub fn migrate(
-        &mut self,
-        now: Time,
-        index: PathIndex,
-        pto: Duration,
-        ids: &mut PeerIds,
-    ) -> Result<bool, MigrationRefused> {
-        if self.side.is_server() {
-            return Err(MigrationRefused::ServersStay);
-        }
-        let place = self.others.iter().position(|path| path.index == index).ok_or(MigrationRefused::UnknownPath)?;
-        let path = self.others.get(place).ok_or(MigrationRefused::UnknownPath)?;
-        //= https://www.rfc-editor.org/rfc/rfc9000#section-9.6.2
-        //# A client that migrates to a preferred address MUST validate the address it
-        //# chooses before migrating; see Section 21.5.3.
-        if path.remote != self.current.remote && !path.validated {
-            return Err(MigrationRefused::NotValidated);
-        }
-        // From another socket, the port-only exception does not apply: only the peer's port is covered by it.
-        self.make_current(now, place, pto, ids);
-        Ok(true)
     }
 
     /// What of a datagram may be said before any packet of it is authenticated.
@@ -585,18 +404,19 @@ impl Paths {
     }
 
     /// Makes the path at `place` current and puts the current one there. Whether everything starts again.
-    fn make_current(&mut self, now: Time, place: usize, pto: Duration, ids: &mut PeerIds) -> bool {
+    pub(super) fn make_current(&mut self, now: Time, place: usize, pto: Duration, ids: &mut PeerIds) -> bool {
         let Some(next) = self.others.get_mut(place) else { return false };
         std::mem::swap(&mut self.current, next);
         next.keep(now, pto);
-        let restart = next.is_elsewhere(&self.current);
-        if next.validated {
+        // Where our own address changed, the exception for a peer's port does not apply.
+        let restart = self.side.is_client() || next.is_elsewhere(&self.current);
+        if next.proven || next.validated && self.fallback.is_none() {
             self.fallback = Some(next.index);
         }
         self.current.expires = None;
         ids.set_current(self.current.index);
         self.stats.migrations += 1;
-        if self.current.validated {
+        if self.current.proven {
             self.settle(now, pto);
         } else {
             self.current.challenge(now, pto);
@@ -604,7 +424,7 @@ impl Paths {
         restart
     }
 
-    /// The current path is validated: no other is needed any more.
+    /// The current path is validated and wide enough: no other is needed any more.
     fn settle(&mut self, now: Time, pto: Duration) {
         if let Some(fallback) = self.fallback.take()
             && let Some(path) = self.others.iter_mut().find(|path| path.index == fallback)
@@ -628,7 +448,7 @@ impl Paths {
         let fallback = self.fallback.and_then(|index| self.others.iter().position(|path| path.index == index));
         let Some(place) = fallback else {
             // A path that was validated before stays in use; only losses tell whether it is dead.
-            ended.nowhere_to_go = !self.current.validated;
+            ended.nowhere_to_go = !self.current.proven;
             return Ok(());
         };
         ended.went_back = Some(self.make_current(now, place, pto, ids));
@@ -641,12 +461,12 @@ impl Paths {
         Ok(())
     }
 
-    fn make(&self, index: PathIndex, remote: SocketAddr, local: Option<IpAddr>, validated: bool) -> Path {
+    pub(super) fn make(&self, index: PathIndex, remote: SocketAddr, local: Option<IpAddr>, validated: bool) -> Path {
         let mtu = MtuConfig { initial: super::mtu::BASE, ..self.mtu_config };
         Path::new(index, remote, local, validated, search(mtu, self.peer_maximum))
     }
 
-    fn free_index(&self) -> Option<PathIndex> {
+    pub(super) fn free_index(&self) -> Option<PathIndex> {
         PathIndex::all().find(|index| self.path(*index).is_none())
     }
 
@@ -660,30 +480,5 @@ impl Paths {
 
     fn all_mut(&mut self) -> impl Iterator<Item = &mut Path> {
         std::iter::once(&mut self.current).chain(&mut self.others).chain(&mut self.candidate)
-    }
-}
-
-/// Whether a client may try the address that a server prefers (RFC 9000 §9.6): not if a public server points it at a
-/// host that is only the client's to reach.
-//= https://www.rfc-editor.org/rfc/rfc9000#section-21.5.6
-//# Endpoints SHOULD NOT allow connections or migration to a loopback address if the
-//# same service was previously available at a different interface or if the address
-//# was provided by a service at a non-loopback address.
-pub fn may_use_preferred_address(server: IpAddr, preferred: SocketAddr) -> bool {
-    let address = preferred.ip().to_canonical();
-    let unusable = address.is_unspecified() || address.is_multicast() || ports::is_blocked(preferred.port());
-    !unusable && reach(address) >= reach(server.to_canonical())
-}
-
-/// How far an address reaches: this host, this link or site, everywhere.
-fn reach(address: IpAddr) -> u8 {
-    let (host, site) = match address {
-        IpAddr::V4(address) => (address.is_loopback(), address.is_private() || address.is_link_local()),
-        IpAddr::V6(address) => (address.is_loopback(), address.is_unique_local() || address.is_unicast_link_local()),
-    };
-    match (host, site) {
-        (true, _) => 0,
-        (_, true) => 1,
-        _ => 2,
     }
 }

@@ -2,12 +2,14 @@
 //!
 //! [`Path`] is one path; [`Paths`] are those of one connection, of which one is current: it carries everything but
 //! challenges and answers to them. [`amplification`] is the account of what came and went, [`validation`] the proof
-//! that the peer is at an address, [`migration`] the rules for moving from one path to another, [`mtu`] the search for
-//! the datagram size.
+//! that the peer is at an address, [`migration`] the rules for moving from one path to another, [`client`] the moves that
+//! a client makes itself, [`mtu`] the search for the datagram size.
 
 pub mod amplification;
+pub mod client;
 pub mod migration;
 pub mod mtu;
+pub mod outcome;
 pub mod validation;
 
 use std::net::{IpAddr, SocketAddr};
@@ -17,8 +19,10 @@ use codec::{ConnectionId, Time};
 
 use crate::limits::PATHS;
 use amplification::Amplification;
-pub use migration::{Ended, Migration, MigrationKind, MigrationRefused, PathStats, Paths, ReceivedPacket};
+pub use client::may_use_preferred_address;
+pub use migration::Paths;
 use mtu::{MtuConfig, MtuDiscovery};
+pub use outcome::{Ended, Migration, MigrationKind, MigrationRefused, PathStats, ReceivedPacket};
 use validation::{INITIAL_PTO, Validation};
 
 /// Names one path of a connection for as long as the path exists; the name may then be used again.
@@ -123,6 +127,8 @@ pub struct Path {
     amplification: Amplification,
     // Whether the peer answered a challenge sent here, or the handshake proved it.
     validated: bool,
+    // Whether that was with datagrams of 1200 bytes, so that the path can be used for QUIC.
+    proven: bool,
     validation: Option<Validation>,
     response: Option<[u8; 8]>,
     // The sequence number of our id that the peer last used here.
@@ -145,6 +151,7 @@ impl Path {
             local,
             amplification: Amplification::new(validated),
             validated,
+            proven: validated,
             validation: None,
             response: None,
             peer_uses: 0,
