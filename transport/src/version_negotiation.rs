@@ -1,8 +1,8 @@
 //! Agreeing on a version (RFC 9000 §6, RFC 8999 §6, RFC 9368).
 //!
-//! A server [answers](write) an unknown version with those it knows; a client [judges](judge) such an answer. Both check
+//! A server [answers](fn@write) an unknown version with those it knows; a client [judges](judge) such an answer. Both check
 //! in the handshake that nobody forged it: [`check_client`] at the server, [`check_server`] at the client. Versions 1
-//! and 2 are compatible, so a server may [choose](choose) between them without a further round trip (RFC 9369 §4).
+//! and 2 are compatible, so a server may [`choose`] between them without a further round trip (RFC 9369 §4).
 
 use codec::cursor::Writer;
 use codec::packet::VersionNegotiation;

@@ -11,7 +11,7 @@
 //!
 //! What is not authenticated makes no path: a spoofed datagram occupies only the candidate's place. What is
 //! authenticated makes at most one new path in a probe timeout, and there are never more than
-//! [`PATHS`](crate::limits::PATHS).
+//! [`PATHS`].
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -72,15 +72,9 @@ impl Paths {
         &self.current
     }
 
-    /// The search for the datagram size of the current path.
+    /// The search for the datagram size of the current path. It rests until the path is validated.
     pub const fn mtu(&mut self) -> &mut MtuDiscovery {
         &mut self.current.mtu
-    }
-
-    /// The size of the datagram with which the current path is to be probed now, if it is: see
-    /// [`MtuDiscovery::next_probe`]. None while the path is not validated.
-    pub fn next_mtu_probe(&mut self, now: Time) -> Option<u16> {
-        if self.current.proven { self.current.mtu.next_probe(now) } else { None }
     }
 
     /// The path of this name. Candidates are none.
@@ -153,7 +147,7 @@ impl Paths {
             return Ok(path.index);
         }
         if self.side.is_client() {
-            return self.from_known_server(remote);
+            return self.of_known_server(remote);
         }
         self.may_begin(remote)?;
         let candidate = self.candidate.take().filter(|candidate| candidate.is_at(remote, local));
@@ -358,7 +352,7 @@ impl Paths {
     //# If a
     //# client receives packets from an unknown server address, the client MUST discard
     //# these packets.
-    fn from_known_server(&self, remote: SocketAddr) -> Result<PathIndex, DropReason> {
+    fn of_known_server(&self, remote: SocketAddr) -> Result<PathIndex, DropReason> {
         // Our own address may change under us; the path stays the one it is.
         let mut paths = std::iter::once(&self.current).chain(&self.others);
         paths.find(|path| path.remote == remote).map(Path::index).ok_or(DropReason::UnknownServer)
@@ -396,8 +390,11 @@ impl Paths {
         //# detects any change to a peer's address, unless it has previously validated that
         //# address.
         path.challenge(now, pto);
+        // The same network, as far as one can tell. Whether still larger datagrams fit is looked for once the path is
+        // validated.
         if !path.is_elsewhere(&self.current) {
-            path.mtu = self.current.mtu.clone();
+            let initial = self.current.datagram_size();
+            path.mtu = search(MtuConfig { initial, ..self.mtu_config }, self.peer_maximum);
         }
         self.others.push(path);
         Ok(())

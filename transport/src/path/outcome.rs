@@ -5,7 +5,7 @@ use super::{DropReason, PathIndex};
 /// An authenticated 1-RTT packet, as far as paths are concerned.
 #[derive(Clone, Copy, Debug)]
 pub struct ReceivedPacket {
-    /// The path it came on, as [`Paths::on_datagram`] said.
+    /// The path it came on, as [`Paths::on_datagram`](super::Paths::on_datagram) said.
     pub path: PathIndex,
     /// Whether its number is larger than all before.
     pub largest: bool,
