@@ -160,6 +160,8 @@ pub struct Stats {
     pub mtu_probes_acknowledged: u64,
     /// Probes for a larger datagram that did not.
     pub mtu_probes_lost: u64,
+    /// The size that a search for larger datagrams ended with.
+    pub mtu_found: Option<u16>,
     /// Times large datagrams stopped arriving.
     pub mtu_black_holes: u64,
     /// Times a send was held back by the anti-amplification limit.
@@ -207,6 +209,7 @@ impl Default for Stats {
             migrations: [0; 3],
             mtu_probes_acknowledged: 0,
             mtu_probes_lost: 0,
+            mtu_found: None,
             mtu_black_holes: 0,
             amplification_blocked: 0,
             connection_ids_issued: 0,

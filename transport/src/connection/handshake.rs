@@ -251,6 +251,7 @@ impl Connection {
             early: Vec::new(),
             now,
             tls_failure: None,
+            mtu_searches: 0,
             key_updates: (0, 0),
             stats: Stats::default(),
             random,

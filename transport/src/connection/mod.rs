@@ -138,6 +138,8 @@ pub struct Connection {
     now: Time,
     /// What TLS said about the failure that is being reported.
     tls_failure: Option<String>,
+    /// Searches for larger datagrams that were counted already.
+    mtu_searches: u64,
     /// Key updates, ours and the peer's, that were counted already.
     key_updates: (u64, u64),
     stats: Stats,
@@ -279,6 +281,11 @@ impl Connection {
     /// What was counted since the last call.
     pub fn take_stats(&mut self) -> Stats {
         self.stats.streams = self.ledger.take_stats();
+        let mtu = self.paths.current().mtu().counters();
+        if mtu.searches_ended != self.mtu_searches {
+            self.mtu_searches = mtu.searches_ended;
+            self.stats.mtu_found = (mtu.searches_ended > 0).then_some(mtu.ended_with);
+        }
         let (local, peer) = self.keys.key_updates();
         self.stats.key_updates_local = local - self.key_updates.0;
         self.stats.key_updates_peer = peer - self.key_updates.1;
@@ -346,6 +353,15 @@ impl Connection {
     /// The connection's half of the streams, for its gauges.
     pub const fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// A controller of the configured kind for a path of which nothing is known.
+    pub fn fresh_controller(&self) -> Box<dyn congestion::Controller> {
+        self.config.congestion.start(&congestion::InitialConditions {
+            datagram_size: self.paths.current().datagram_size(),
+            initial_window: self.config.initial_window,
+            now: self.now,
+        })
     }
 
     /// What keeps the sender from sending more.
