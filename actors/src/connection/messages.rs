@@ -1,0 +1,129 @@
+//! The inbox of `ConnectionActor`.
+
+use actix::{Message, Recipient};
+use bytes::Bytes;
+use codec::{StreamId, Time};
+use congestion::{Snapshot, Window};
+use smallvec::SmallVec;
+use tokio::sync::oneshot;
+use transport::output::ReceivedDatagrams;
+use transport::stream::StreamOutput;
+
+use crate::api::connection::SetCongestionError;
+use crate::streams::messages::StreamsInput;
+
+/// Datagrams for one connection, in arrival order.
+///
+/// From: the dispatcher, at most one for each connection and socket read. Batch: the datagrams of one socket read.
+/// Credit: [`INPUT_BATCHES`](crate::config::INPUT_BATCHES) for each connection, given back when the turn is done. Without
+/// credit: dropped and counted (`mailbox_full`); QUIC repeats.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct ConnectionInput {
+    pub(crate) at: Time,
+    pub(crate) datagrams: Box<SmallVec<[ReceivedDatagrams; 1]>>,
+}
+
+/// What the keepers of the streams' bytes wish.
+///
+/// From: `StreamsActor` and each `StreamActor`, at most one a turn. Batch: what one turn made. Credit: the send credit of
+/// each stream, which the connection grants.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct StreamsOutput {
+    pub(crate) outputs: Vec<StreamOutput>,
+}
+
+/// The congestion controller's answer to `Observed`. From: the current path's `CongestionActor`, one for each question.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct WindowUpdated {
+    pub(crate) path: u32,
+    pub(crate) window: Window,
+    pub(crate) state: &'static str,
+}
+
+/// What a controller knew when it was asked, or when it failed. From: a `CongestionActor`, once in its life.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct SnapshotTaken {
+    pub(crate) path: u32,
+    pub(crate) snapshot: Box<Snapshot>,
+    /// The controller panicked; another one must take its place.
+    pub(crate) failed: bool,
+}
+
+/// A stream has an actor of its own now: its facts go there. From: `StreamsActor`, once a stream.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Promoted {
+    pub(crate) id: StreamId,
+    pub(crate) inputs: Recipient<StreamsInput>,
+}
+
+/// Close the connection with the application's code. From: handles. Without credit: repeated ones change nothing.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct CloseConnection {
+    pub(crate) code: u64,
+    pub(crate) reason: Bytes,
+    /// Not before everything that was finished is acknowledged.
+    pub(crate) when_idle: bool,
+}
+
+/// Go on with another congestion controller. From: handles, one at a time.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct SetCongestion {
+    pub(crate) algorithm: congestion::Algorithm,
+    pub(crate) reply: oneshot::Sender<Result<crate::api::connection::CongestionChange, SetCongestionError>>,
+}
+
+/// Send a DATAGRAM frame. From: handles; the queue is the machine's, which drops the oldest.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct SendDatagram {
+    pub(crate) data: Bytes,
+}
+
+/// Begin a key update (RFC 9001 §6). From: handles.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct UpdateKeys {
+    pub(crate) reply: oneshot::Sender<Result<(), tls::KeyUpdateError>>,
+}
+
+/// The peer's stateless reset arrived (RFC 9000 §10.3). From: the dispatcher.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct StatelessResetReceived;
+
+/// The shard's single actors were started anew: register again, and say again what was last asked of them. From: the
+/// shard, after one of them panicked.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct StageRestarted;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_small() {
+        fn size<T>() -> usize {
+            size_of::<T>()
+        }
+        let sizes = [
+            size::<ConnectionInput>(),
+            size::<StreamsOutput>(),
+            size::<WindowUpdated>(),
+            size::<SnapshotTaken>(),
+            size::<Promoted>(),
+            size::<CloseConnection>(),
+            size::<SetCongestion>(),
+            size::<SendDatagram>(),
+            size::<UpdateKeys>(),
+        ];
+        assert!(sizes.iter().all(|size| *size <= 64), "{sizes:?}");
+    }
+}

@@ -1,0 +1,537 @@
+//! `ConnectionActor`: around one `transport::Connection`.
+//!
+//! Owns the machine, the connection's `StreamsActor` and the `CongestionActor` of its current path. **In**:
+//! [`ConnectionInput`] from the dispatcher, [`StreamsOutput`] from the keepers of the streams' bytes, [`WindowUpdated`],
+//! `DeadlineReached`, `TransmitGranted`, orders of the application. **Out**, once a turn and in this order: routes,
+//! stream facts, events, what the controller must hear, deadlines, datagrams. Ends when the machine is drained, or when
+//! it panics: then its routes go, and the peer gets a stateless reset. Overload: input beyond its credit is dropped by
+//! the dispatcher; without a send buffer it builds nothing.
+
+mod count;
+pub(crate) mod messages;
+mod outbox;
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix::{Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Recipient, WrapFuture};
+use codec::{StreamId, Time};
+use telemetry::actor::{ActorType, StopReason};
+use transport::Connection;
+use transport::output::CloseReason;
+use transport::stream::buffers::{BufferConfig, Streams};
+
+use self::messages::{
+    CloseConnection, ConnectionInput, Promoted, SendDatagram, SetCongestion, SnapshotTaken, StageRestarted,
+    StatelessResetReceived, StreamsOutput, UpdateKeys, WindowUpdated,
+};
+use self::outbox::Outbox;
+use crate::api::connection::{CongestionChange, SetCongestionError};
+use crate::clock;
+use crate::congestion::CongestionActor;
+use crate::congestion::messages::TakeSnapshot;
+use crate::credit::Credit;
+use crate::down::{Cause, Child, Down, Stop};
+use crate::guard::Guarded;
+use crate::pacer::messages::{Deregister as DeregisterPacer, Register as RegisterPacer, TransmitGranted};
+use crate::port::{ConnectionPort, Orders};
+use crate::socket::messages::BuffersFreed;
+use crate::stage::Stage;
+use crate::streams::StreamsActor;
+use crate::streams::messages::{CloseWhenIdle, ConnectionEnded, StreamsInput};
+use crate::timer::messages::{DeadlineReached, Deregister as DeregisterTimer, Register as RegisterTimer};
+
+/// Everything that a connection's actor begins with.
+#[derive(Debug)]
+pub(crate) struct Start {
+    /// The machine: a client's that has said nothing, or a server's that was given nothing.
+    pub(crate) machine: Connection,
+    /// Shared with the application's handles.
+    pub(crate) port: Arc<ConnectionPort>,
+    /// The shard.
+    pub(crate) stage: Rc<Stage>,
+    /// The connection's key on the shard, and which use of the key it is.
+    pub(crate) key: usize,
+    pub(crate) generation: u32,
+    /// What the dispatcher takes before it sends a [`ConnectionInput`]; given back when the turn is done.
+    pub(crate) input_credit: Credit,
+    /// The controller that the first path begins with, by the same settings as the machine's first window.
+    pub(crate) controller: Box<dyn congestion::Controller>,
+    /// How streams are kept.
+    pub(crate) buffers: BufferConfig,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct ConnectionActor {
+    state: Guarded<State>,
+    stage: Rc<Stage>,
+    port: Arc<ConnectionPort>,
+    key: usize,
+    generation: u32,
+    input_credit: Credit,
+    /// Input batches of this turn, whose credit is given back at its end.
+    inputs: u32,
+    streams: Option<Addr<StreamsActor>>,
+    congestion: Option<Addr<CongestionActor>>,
+    /// Which controller's answers count: one up for each new one.
+    path: u32,
+    buffers: Option<BufferConfig>,
+    first_controller: Option<Box<dyn congestion::Controller>>,
+    turn_open: bool,
+    failed: bool,
+    switch: Option<SetCongestion>,
+    armed: Option<Time>,
+    waits_for_buffer: bool,
+}
+
+/// What is behind the panic boundary.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) machine: Connection,
+    /// Streams with an actor of their own.
+    pub(crate) promoted: HashMap<StreamId, Recipient<StreamsInput>, foldhash::fast::FixedState>,
+    pub(crate) count: count::Count,
+}
+
+impl ConnectionActor {
+    /// Starts the actors of a connection on the current shard.
+    pub(crate) fn start(start: Start) -> Addr<Self> {
+        let Start { machine, port, stage, key, generation, input_credit, controller, buffers } = start;
+        let congestion = (controller.name(), controller.state());
+        let count = count::Count::new(&machine, port.clone(), congestion, stage.meter.clone(), clock::now());
+        let state = State { machine, promoted: HashMap::default(), count };
+        let actor = Self {
+            state: Guarded::new(state),
+            stage,
+            port,
+            key,
+            generation,
+            input_credit,
+            inputs: 0,
+            streams: None,
+            congestion: None,
+            path: 0,
+            buffers: Some(buffers),
+            first_controller: Some(controller),
+            turn_open: false,
+            failed: false,
+            switch: None,
+            armed: None,
+            waits_for_buffer: false,
+        };
+        Actor::start(actor)
+    }
+
+    /// Feeds the machine behind the panic boundary and opens a turn, at whose end everything is sent.
+    fn feed(&mut self, context: &mut Context<Self>, work: impl FnOnce(&mut State)) {
+        let started = self.stage.meter.handled(ActorType::Connection);
+        let result = self.state.run(work);
+        self.stage.meter.done(ActorType::Connection, started);
+        match result {
+            Ok(()) => self.open_turn(context),
+            Err(gone) => self.fail(context, gone.now),
+        }
+    }
+
+    fn open_turn(&mut self, context: &mut Context<Self>) {
+        if !std::mem::replace(&mut self.turn_open, true) {
+            // Polled when the mailbox is empty: one flush for all messages that were waiting.
+            context.spawn(async {}.into_actor(self).map(|(), actor, context| actor.end_turn(context)));
+        }
+    }
+
+    /// Drains the machine and sends: one message to each receiver.
+    fn end_turn(&mut self, context: &mut Context<Self>) {
+        self.turn_open = false;
+        for _ in 0..std::mem::take(&mut self.inputs) {
+            self.input_credit.give_back();
+        }
+        let now = clock::now();
+        let stage = self.stage.clone();
+        let outbox = match self.state.run(|state| Outbox::drain(state, now, &stage)) {
+            Ok(outbox) => outbox,
+            Err(gone) => {
+                self.fail(context, gone.now);
+                return;
+            }
+        };
+        self.flush(context, outbox);
+    }
+
+    fn fail(&mut self, context: &mut Context<Self>, now: bool) {
+        if now {
+            self.failed = true;
+            self.end(CloseReason::Internal);
+            context.stop();
+        }
+    }
+
+    /// The connection is over for the application.
+    fn end(&mut self, reason: CloseReason) {
+        self.port.end(reason.clone());
+        if let Some(streams) = &self.streams {
+            self.stage.meter.sent(ActorType::Streams);
+            streams.do_send(ConnectionEnded { reason });
+        }
+        if let Some(switch) = self.switch.take() {
+            let _caller_gone = switch.reply.send(Err(SetCongestionError::Closed));
+        }
+    }
+
+    fn register(&mut self, context: &mut Context<Self>) {
+        let Some(singletons) = self.stage.singletons() else { return };
+        let (key, generation) = (self.key, self.generation);
+        let address = context.address();
+        let deadline: Recipient<DeadlineReached> = address.clone().recipient();
+        let granted: Recipient<TransmitGranted> = address.recipient();
+        self.armed = None;
+        self.stage.meter.sent(ActorType::Timer);
+        singletons.register_timer.do_send(RegisterTimer { key, generation, recipient: deadline });
+        self.stage.meter.sent(ActorType::Pacer);
+        singletons.register_pacer.do_send(RegisterPacer { key, generation, recipient: granted });
+    }
+
+    fn start_congestion(&mut self, context: &mut Context<Self>, controller: Box<dyn congestion::Controller>) {
+        self.path += 1;
+        let address = context.address();
+        let neighbours = crate::congestion::Neighbours {
+            window: address.clone().recipient(),
+            snapshot: address.recipient(),
+        };
+        let actor = CongestionActor::new(self.path, controller, neighbours, self.stage.meter.clone());
+        if let Some(before) = self.congestion.replace(actor.start()) {
+            before.do_send(Stop);
+        }
+    }
+}
+
+impl Actor for ConnectionActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        self.stage.meter.started(ActorType::Connection);
+        let address = context.address();
+        let buffers = self.buffers.take().unwrap_or_default();
+        let neighbours = crate::streams::Neighbours {
+            outputs: address.clone().recipient(),
+            promoted: address.clone().recipient(),
+            close: address.clone().recipient(),
+            down: address.clone().recipient(),
+        };
+        let machine = Streams::new(self.port.side(), buffers);
+        let streams = StreamsActor::new(machine, self.port.clone(), neighbours, self.stage.meter.clone()).start();
+        self.streams = Some(streams.clone());
+        if let Some(controller) = self.first_controller.take() {
+            self.start_congestion(context, controller);
+        }
+        self.register(context);
+        self.port.connect_orders(Orders {
+            work: streams.recipient(),
+            close: address.clone().recipient(),
+            congestion: address.clone().recipient(),
+            datagram: address.clone().recipient(),
+            update_keys: address.recipient(),
+        });
+        self.open_turn(context);
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        let failed = self.failed || std::thread::panicking();
+        self.state.discard();
+        self.end(CloseReason::Internal);
+        self.port.disconnect();
+        if let Some(congestion) = self.congestion.take() {
+            congestion.do_send(Stop);
+        }
+        if let Some(streams) = self.streams.take() {
+            streams.do_send(Stop);
+        }
+        let meter = &self.stage.meter;
+        meter.stopped(ActorType::Connection, if failed { StopReason::Panic } else { StopReason::Done });
+        let (key, generation) = (self.key, self.generation);
+        if let Some(singletons) = self.stage.singletons() {
+            meter.sent(ActorType::Timer);
+            singletons.deregister_timer.do_send(DeregisterTimer { key, generation });
+            meter.sent(ActorType::Pacer);
+            singletons.deregister_pacer.do_send(DeregisterPacer { key, generation });
+            meter.sent(ActorType::Dispatcher);
+            let cause = if failed { Cause::Panicked } else { Cause::Finished };
+            singletons.down.do_send(Down { child: Child::Connection { key, generation }, cause });
+        }
+    }
+}
+
+impl Handler<ConnectionInput> for ConnectionActor {
+    type Result = ();
+
+    fn handle(&mut self, input: ConnectionInput, context: &mut Context<Self>) {
+        self.inputs += 1;
+        self.feed(context, |state| {
+            for datagrams in *input.datagrams {
+                state.machine.handle_datagrams(input.at, datagrams);
+            }
+        });
+    }
+}
+
+impl Handler<StreamsOutput> for ConnectionActor {
+    type Result = ();
+
+    fn handle(&mut self, mut message: StreamsOutput, context: &mut Context<Self>) {
+        let now = clock::now();
+        self.feed(context, |state| state.machine.handle_streams(now, &mut message.outputs));
+    }
+}
+
+impl Handler<WindowUpdated> for ConnectionActor {
+    type Result = ();
+
+    fn handle(&mut self, message: WindowUpdated, context: &mut Context<Self>) {
+        // An earlier path's controller has nothing to say about this one.
+        if message.path == self.path {
+            let now = clock::now();
+            self.feed(context, |state| {
+                state.machine.handle_window(now, message.window);
+                state.count.congestion_state = message.state;
+            });
+        }
+    }
+}
+
+impl Handler<DeadlineReached> for ConnectionActor {
+    type Result = ();
+
+    fn handle(&mut self, message: DeadlineReached, context: &mut Context<Self>) {
+        self.armed = None;
+        let now = clock::now().max(message.at);
+        self.feed(context, |state| {
+            if let Some((at, reason)) = state.machine.deadline()
+                && at <= now
+            {
+                state.count.expired(reason);
+            }
+            state.machine.handle_deadline(now);
+        });
+    }
+}
+
+impl Handler<TransmitGranted> for ConnectionActor {
+    type Result = ();
+
+    fn handle(&mut self, _: TransmitGranted, context: &mut Context<Self>) {
+        let now = clock::now();
+        self.feed(context, |state| {
+            state.count.granted();
+            state.machine.handle_granted(now);
+        });
+    }
+}
+
+impl Handler<BuffersFreed> for ConnectionActor {
+    type Result = ();
+
+    fn handle(&mut self, _: BuffersFreed, context: &mut Context<Self>) {
+        self.waits_for_buffer = false;
+        let now = clock::now();
+        self.feed(context, |state| state.machine.handle_granted(now));
+    }
+}
+
+impl Handler<StatelessResetReceived> for ConnectionActor {
+    type Result = ();
+
+    fn handle(&mut self, _: StatelessResetReceived, context: &mut Context<Self>) {
+        let now = clock::now();
+        self.feed(context, |state| state.machine.handle_stateless_reset(now));
+    }
+}
+
+impl Handler<CloseConnection> for ConnectionActor {
+    type Result = ();
+
+    fn handle(&mut self, message: CloseConnection, context: &mut Context<Self>) {
+        if message.when_idle {
+            if let Some(streams) = &self.streams {
+                self.stage.meter.sent(ActorType::Streams);
+                streams.do_send(CloseWhenIdle);
+            }
+            return;
+        }
+        let now = clock::now();
+        self.feed(context, |state| state.machine.close(now, message.code, &message.reason));
+    }
+}
+
+impl Handler<SendDatagram> for ConnectionActor {
+    type Result = ();
+
+    fn handle(&mut self, message: SendDatagram, context: &mut Context<Self>) {
+        self.feed(context, |state| {
+            if state.machine.send_datagram(message.data).is_err() {
+                // The handle has checked; the path became smaller meanwhile.
+                state.count.datagram_too_large();
+            }
+        });
+    }
+}
+
+impl Handler<UpdateKeys> for ConnectionActor {
+    type Result = ();
+
+    fn handle(&mut self, message: UpdateKeys, context: &mut Context<Self>) {
+        let now = clock::now();
+        self.feed(context, |state| {
+            let _caller_gone = message.reply.send(state.machine.update_keys(now));
+        });
+    }
+}
+
+impl Handler<SetCongestion> for ConnectionActor {
+    type Result = ();
+
+    fn handle(&mut self, message: SetCongestion, context: &mut Context<Self>) {
+        let open = self.state.get().is_some_and(|state| state.machine.state().is_open());
+        let refusal = match &self.congestion {
+            None => Some(SetCongestionError::Closed),
+            Some(_) if !open => Some(SetCongestionError::Closed),
+            Some(_) if self.switch.is_some() => Some(SetCongestionError::Busy),
+            Some(congestion) => {
+                self.stage.meter.sent(ActorType::Congestion);
+                congestion.do_send(TakeSnapshot);
+                None
+            }
+        };
+        match refusal {
+            Some(refusal) => {
+                let _caller_gone = message.reply.send(Err(refusal));
+            }
+            None => self.switch = Some(message),
+        }
+        self.open_turn(context);
+    }
+}
+
+impl Handler<SnapshotTaken> for ConnectionActor {
+    type Result = ();
+
+    /// A controller ended. Either another was asked for, or it panicked: then NewReno goes on from what it knew.
+    fn handle(&mut self, message: SnapshotTaken, context: &mut Context<Self>) {
+        if message.path != self.path {
+            return;
+        }
+        let now = clock::now();
+        let switch = self.switch.take();
+        let algorithm = match &switch {
+            Some(switch) => switch.algorithm,
+            None => congestion::Algorithm::NewReno,
+        };
+        let controller = algorithm.start_from(&message.snapshot, now);
+        let window = controller.window();
+        self.start_congestion(context, controller);
+        let before = message.snapshot;
+        if message.failed {
+            tracing::error!(connection = self.port.id(), controller = before.controller, "a congestion controller panicked");
+        }
+        self.feed(context, |state| {
+            state.machine.forget_awaited_window();
+            state.machine.handle_window(now, window);
+            state.count.congestion = algorithm.name();
+            if let Some(switch) = switch {
+                state.count.switched(before.controller, algorithm.name());
+                let change = CongestionChange {
+                    from: before.controller,
+                    to: algorithm.name(),
+                    window_before: before.congestion_window,
+                    window_after: window.congestion_window,
+                };
+                let _caller_gone = switch.reply.send(Ok(change));
+            }
+        });
+    }
+}
+
+impl Handler<Promoted> for ConnectionActor {
+    type Result = ();
+
+    fn handle(&mut self, message: Promoted, context: &mut Context<Self>) {
+        self.feed(context, |state| {
+            state.promoted.insert(message.id, message.inputs);
+        });
+    }
+}
+
+impl Handler<Down> for ConnectionActor {
+    type Result = ();
+
+    /// A child ended. Streams, finished: the connection is over already. Streams, panicked: bytes are lost, so the
+    /// connection closes with INTERNAL_ERROR. A stream, finished: forgotten. A stream, panicked: as for Streams.
+    fn handle(&mut self, message: Down, context: &mut Context<Self>) {
+        if let Child::Stream(id) = message.child {
+            self.feed(context, |state| {
+                state.promoted.remove(&id);
+            });
+        }
+        if message.cause == Cause::Panicked {
+            tracing::error!(connection = self.port.id(), child = ?message.child, "a stream's actor panicked");
+            let now = clock::now();
+            self.feed(context, |state| state.machine.close_internal(now, "the keeper of a stream failed"));
+        }
+    }
+}
+
+impl Handler<StageRestarted> for ConnectionActor {
+    type Result = ();
+
+    fn handle(&mut self, _: StageRestarted, context: &mut Context<Self>) {
+        self.waits_for_buffer = false;
+        self.register(context);
+        let now = clock::now();
+        self.feed(context, |state| state.machine.handle_granted(now));
+    }
+}
+
+impl Handler<Stop> for ConnectionActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Stop, context: &mut Context<Self>) {
+        context.stop();
+    }
+}
+
+#[cfg(feature = "fault-injection")]
+mod fault {
+    use super::*;
+    use crate::down::Panic;
+
+    /// Makes a child of the connection panic instead of itself.
+    #[derive(Clone, Copy, Debug, actix::Message)]
+    #[rtype(result = "()")]
+    pub(crate) struct PanicChild(pub(crate) ActorType);
+
+    impl Handler<Panic> for ConnectionActor {
+        type Result = ();
+
+        fn handle(&mut self, _: Panic, context: &mut Context<Self>) {
+            self.feed(context, |_| panic!("injected into a Connection actor"));
+        }
+    }
+
+    impl Handler<PanicChild> for ConnectionActor {
+        type Result = ();
+
+        fn handle(&mut self, message: PanicChild, context: &mut Context<Self>) {
+            match message.0 {
+                ActorType::Streams => self.streams.iter().for_each(|actor| actor.do_send(Panic)),
+                ActorType::Congestion => self.congestion.iter().for_each(|actor| actor.do_send(Panic)),
+                ActorType::Stream => self.streams.iter().for_each(|actor| actor.do_send(crate::streams::PanicPromoted)),
+                _ => actix::AsyncContext::notify(context, Panic),
+            }
+        }
+    }
+}
+
+#[cfg(feature = "fault-injection")]
+pub(crate) use fault::PanicChild;
+

@@ -1,0 +1,207 @@
+//! One turn's outputs, grouped by receiver, sent in a fixed order: routes (so that an id is known before a packet reveals
+//! it), stream facts, events, congestion, deadlines and pacing, datagrams.
+
+use std::rc::Rc;
+
+use actix::{ActorContext, ActorFutureExt, AsyncContext, Context, Recipient, WrapFuture};
+use codec::Time;
+use smallvec::SmallVec;
+use telemetry::actor::ActorType;
+use transport::output::{Event, RouteChange, TransmitWanted};
+use transport::stream::StreamInput;
+
+use super::{ConnectionActor, State};
+use crate::congestion::messages::{DatagramSizeChanged, Observed};
+use crate::dispatcher::messages::RoutesChanged;
+use crate::pacer::messages::TransmitWanted as TransmitWantedMessage;
+use crate::socket::messages::{OutgoingBatch, SendDatagrams};
+use crate::stage::Stage;
+use crate::streams::messages::StreamsInput;
+use crate::timer::messages::DeadlineChanged;
+
+/// Send buffers that one turn fills at most, so that a turn stays short; the rest follows in the next one.
+const BUFFERS_PER_TURN: usize = 4;
+
+/// What came out of a machine.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    routes: SmallVec<[RouteChange; 4]>,
+    inputs: Vec<StreamInput>,
+    /// For streams with actors of their own.
+    promoted: Vec<(Recipient<StreamsInput>, Vec<StreamInput>)>,
+    events: SmallVec<[Event; 2]>,
+    observed: Option<Box<congestion::Observed>>,
+    deadline: Option<Time>,
+    wanted: Option<TransmitWanted>,
+    batches: SmallVec<[OutgoingBatch; 1]>,
+    /// There was no buffer for more.
+    starved: bool,
+    /// There is more to send, but this turn has been long enough.
+    more: bool,
+}
+
+impl Outbox {
+    /// Drains the machine to the end.
+    pub(super) fn drain(state: &mut State, now: Time, stage: &Rc<Stage>) -> Self {
+        let State { machine, promoted, count } = state;
+        machine.end_turn(now);
+        let mut outbox = Self::default();
+        machine.take_stream_inputs(&mut outbox.inputs);
+        if !promoted.is_empty() {
+            outbox.sort_promoted(promoted);
+        }
+        outbox.observed = machine.take_observed().map(Box::new);
+        outbox.transmit(machine, now, stage);
+        while let Some(change) = machine.poll_route() {
+            outbox.routes.push(change);
+        }
+        while let Some(event) = machine.poll_event() {
+            if matches!(event, Event::Datagrams) {
+                count.receive_datagrams(machine);
+            } else {
+                outbox.events.push(event);
+            }
+        }
+        for spent in machine.take_spent() {
+            stage.receive_pool.give_back(spent);
+        }
+        outbox.deadline = machine.deadline().map(|(at, _)| at);
+        outbox.wanted = machine.transmit_wanted();
+        count.turn(machine, now);
+        outbox
+    }
+
+    fn transmit(&mut self, machine: &mut transport::Connection, now: Time, stage: &Stage) {
+        for _ in 0..BUFFERS_PER_TURN {
+            let Some(mut buffer) = stage.send_pool.take() else {
+                self.starved = machine.wants_to_transmit();
+                if self.starved {
+                    machine.handle_no_buffer(now);
+                }
+                return;
+            };
+            let Some(transmit) = machine.poll_transmit(now, &mut buffer) else {
+                stage.send_pool.give_back(buffer);
+                return;
+            };
+            self.batches.push(OutgoingBatch { transmit, buffer });
+        }
+        self.more = true;
+    }
+
+    /// Takes the facts of promoted streams out, each for its own actor.
+    fn sort_promoted(
+        &mut self,
+        promoted: &std::collections::HashMap<
+            codec::StreamId,
+            Recipient<StreamsInput>,
+            foldhash::fast::FixedState,
+        >,
+    ) {
+        let mut rest = Vec::new();
+        let mut last = None;
+        for input in self.inputs.drain(..) {
+            let Some(recipient) = input.id().and_then(|id| promoted.get(&id).map(|recipient| (id, recipient))) else {
+                rest.push(input);
+                continue;
+            };
+            let (id, recipient) = recipient;
+            match self.promoted.last_mut() {
+                Some((_, inputs)) if last == Some(id) => inputs.push(input),
+                _ => {
+                    self.promoted.push((recipient.clone(), vec![input]));
+                    last = Some(id);
+                }
+            }
+        }
+        self.inputs = rest;
+    }
+}
+
+impl ConnectionActor {
+    /// Sends what a turn made.
+    pub(super) fn flush(&mut self, context: &mut Context<Self>, outbox: Outbox) {
+        let Outbox { routes, inputs, promoted, events, observed, deadline, wanted, batches, starved, more } = outbox;
+        let meter = self.stage.meter.clone();
+        let Some(singletons) = self.stage.singletons() else { return };
+        if !routes.is_empty() {
+            meter.sent(ActorType::Dispatcher);
+            let changes = Box::new(routes);
+            singletons.routes.do_send(RoutesChanged { key: self.key, generation: self.generation, changes });
+        }
+        if !inputs.is_empty()
+            && let Some(streams) = &self.streams
+        {
+            meter.sent(ActorType::Streams);
+            streams.do_send(StreamsInput { inputs });
+        }
+        for (recipient, inputs) in promoted {
+            meter.sent(ActorType::Stream);
+            recipient.do_send(StreamsInput { inputs });
+        }
+        let mut drained = false;
+        for event in events {
+            drained |= matches!(event, Event::Drained);
+            self.on_event(context, event);
+        }
+        if let (Some(observed), Some(congestion)) = (observed, &self.congestion) {
+            meter.sent(ActorType::Congestion);
+            congestion.do_send(Observed(observed));
+        }
+        let (key, generation) = (self.key, self.generation);
+        if let Some(at) = deadline
+            && self.armed.is_none_or(|armed| at < armed)
+        {
+            // A later deadline is not worth a message: the earlier one fires, finds nothing to do, and arms the later.
+            self.armed = Some(at);
+            meter.sent(ActorType::Timer);
+            singletons.deadline.do_send(DeadlineChanged { key, generation, at });
+        }
+        if let Some(TransmitWanted { at, bytes }) = wanted {
+            meter.sent(ActorType::Pacer);
+            singletons.wanted.do_send(TransmitWantedMessage { key, generation, at, bytes });
+        }
+        if !batches.is_empty() {
+            meter.sent(ActorType::Socket);
+            singletons.datagrams.do_send(SendDatagrams { batches: Box::new(batches) });
+        }
+        if starved && !std::mem::replace(&mut self.waits_for_buffer, true) {
+            self.stage.send_pool.wait(context.address().recipient());
+        }
+        if drained {
+            context.stop();
+        } else if more && !std::mem::replace(&mut self.turn_open, true) {
+            // Go on after every other runnable actor of the shard had its turn.
+            context.spawn(
+                tokio::task::yield_now().into_actor(self).map(|(), actor, context| actor.end_turn(context)),
+            );
+        }
+    }
+
+    fn on_event(&mut self, context: &mut Context<Self>, event: Event) {
+        match event {
+            Event::Connected => {
+                let data = self.state.get().and_then(|state| state.machine.handshake_data()).cloned();
+                self.port.set_handshake(data.unwrap_or_default());
+            }
+            Event::Confirmed | Event::Datagrams | Event::Drained => {}
+            Event::Closed(reason) => self.end(reason),
+            Event::PathChanged { remote, restart } => {
+                self.port.update_facts(|facts| facts.remote = remote);
+                if restart {
+                    let fresh = self.state.get().map(|state| state.machine.fresh_controller());
+                    if let Some(controller) = fresh {
+                        self.start_congestion(context, controller);
+                    }
+                }
+            }
+            Event::DatagramSize(size) => {
+                if let Some(congestion) = &self.congestion {
+                    self.stage.meter.sent(ActorType::Congestion);
+                    congestion.do_send(DatagramSizeChanged(size));
+                }
+            }
+            Event::NewToken(token) => self.port.keep_token(token),
+        }
+    }
+}

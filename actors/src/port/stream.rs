@@ -1,0 +1,366 @@
+//! [`StreamPort`]: the two queues of one stream.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use actix::Recipient;
+use bytes::Bytes;
+use codec::StreamId;
+use parking_lot::Mutex;
+use transport::output::CloseReason;
+
+use super::connection::ConnectionPort;
+use crate::stream::messages::StreamWork;
+
+/// Bytes that an application may have written to a stream before its writes wait.
+pub(crate) const WRITE_BUFFER: usize = 256 * 1024;
+
+/// How the receiving half came to its end.
+#[derive(Clone, Debug)]
+pub(crate) enum ReceiveEnd {
+    /// All bytes were there.
+    Finished,
+    /// The peer reset it with this code.
+    Reset(u64),
+    /// We stopped it.
+    Stopped,
+    /// The connection ended first.
+    Lost(CloseReason),
+}
+
+/// How the sending half came to its end.
+#[derive(Clone, Debug)]
+pub(crate) enum SendEnd {
+    /// The peer has everything, the end included; or knows of the reset.
+    Acknowledged,
+    /// The peer does not want any more, and gave this code.
+    Stopped(u64),
+    /// The connection ended first.
+    Lost(CloseReason),
+}
+
+/// What an application wants of a stream since the actor last asked.
+#[derive(Debug, Default)]
+pub(crate) struct StreamWishes {
+    /// Bytes that were taken: credit for the peer.
+    pub(crate) consumed: u64,
+    /// The receiving half's handle is gone, or it asked to stop with this code.
+    pub(crate) stop: Option<u64>,
+    /// The sending half is to be reset with this code.
+    pub(crate) reset: Option<u64>,
+    /// Nothing follows what was written.
+    pub(crate) finish: bool,
+    /// The application has seen the receiving half's end.
+    pub(crate) released: bool,
+}
+
+/// One stream between application and actor.
+#[derive(Debug)]
+pub(crate) struct StreamPort {
+    id: StreamId,
+    connection: Arc<ConnectionPort>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    incoming: VecDeque<Bytes>,
+    receive_end: Option<ReceiveEnd>,
+    reader: Option<Waker>,
+    outgoing: VecDeque<Bytes>,
+    outgoing_bytes: usize,
+    /// The application finished or reset the sending half.
+    ended: bool,
+    send_end: Option<SendEnd>,
+    writer: Option<Waker>,
+    /// Who waits for the sending half's end.
+    waiting: Vec<Waker>,
+    wishes: StreamWishes,
+    /// The end was wished for, but not everything before it was taken.
+    finishing: bool,
+    /// Whether the stream stands in the connection's list of work.
+    listed: bool,
+    /// A promoted stream's own actor, and whether it has been told of work.
+    actor: Option<Recipient<StreamWork>>,
+    told: bool,
+}
+
+/// Why nothing could be written.
+#[derive(Clone, Debug)]
+pub(crate) enum WriteRefusal {
+    /// The application itself finished or reset the stream.
+    Ended,
+    /// The peer stopped it, or the connection ended.
+    End(SendEnd),
+}
+
+impl StreamPort {
+    pub(crate) fn new(id: StreamId, connection: Arc<ConnectionPort>) -> Self {
+        Self { id, connection, state: Mutex::default() }
+    }
+
+    pub(crate) const fn id(&self) -> StreamId {
+        self.id
+    }
+
+    pub(crate) fn connection(&self) -> &Arc<ConnectionPort> {
+        &self.connection
+    }
+
+    // ── The application's side ───────────────────────────────────────────────────────────────────────────────────
+
+    /// Takes the next bytes, at most `maximum`. `Ok(None)` is the end.
+    pub(crate) fn poll_read(
+        self: &Arc<Self>,
+        context: &mut Context<'_>,
+        maximum: usize,
+    ) -> Poll<Result<Option<Bytes>, ReceiveEnd>> {
+        let mut state = self.state.lock();
+        let Some(chunk) = state.incoming.front_mut() else {
+            return match &state.receive_end {
+                None => {
+                    state.reader = Some(context.waker().clone());
+                    Poll::Pending
+                }
+                Some(ReceiveEnd::Finished) => {
+                    if !state.wishes.released {
+                        state.wishes.released = true;
+                        self.tell(state, true, 0);
+                    }
+                    Poll::Ready(Ok(None))
+                }
+                Some(end) => Poll::Ready(Err(end.clone())),
+            };
+        };
+        let data = if chunk.len() > maximum {
+            chunk.split_to(maximum)
+        } else {
+            // The front is there: it was just looked at.
+            state.incoming.pop_front().unwrap_or_default()
+        };
+        let bytes = data.len() as u64;
+        state.wishes.consumed += bytes;
+        // The end is known when its last bytes are taken: it goes along with their credit.
+        let over = state.incoming.is_empty() && matches!(state.receive_end, Some(ReceiveEnd::Finished));
+        state.wishes.released |= over;
+        self.tell(state, over, bytes);
+        Poll::Ready(Ok(Some(data)))
+    }
+
+    /// Gives bytes to send, whole, if there is any room.
+    pub(crate) fn poll_write(
+        self: &Arc<Self>,
+        context: &mut Context<'_>,
+        data: &mut Option<Bytes>,
+    ) -> Poll<Result<(), WriteRefusal>> {
+        let mut state = self.state.lock();
+        if let Some(end) = &state.send_end {
+            return Poll::Ready(Err(WriteRefusal::End(end.clone())));
+        }
+        if state.ended {
+            return Poll::Ready(Err(WriteRefusal::Ended));
+        }
+        if state.outgoing_bytes >= WRITE_BUFFER {
+            state.writer = Some(context.waker().clone());
+            return Poll::Pending;
+        }
+        if let Some(data) = data.take()
+            && !data.is_empty()
+        {
+            state.outgoing_bytes += data.len();
+            state.outgoing.push_back(data);
+            self.tell(state, true, 0);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Room for bytes before a write waits.
+    pub(crate) fn write_room(&self) -> usize {
+        WRITE_BUFFER.saturating_sub(self.state.lock().outgoing_bytes)
+    }
+
+    /// Says that nothing follows. Fails if the sending half is over already.
+    pub(crate) fn finish(self: &Arc<Self>) -> Result<(), WriteRefusal> {
+        let mut state = self.state.lock();
+        if let Some(end @ (SendEnd::Stopped(_) | SendEnd::Lost(_))) = &state.send_end {
+            return Err(WriteRefusal::End(end.clone()));
+        }
+        if state.ended {
+            return Err(WriteRefusal::Ended);
+        }
+        state.ended = true;
+        state.wishes.finish = true;
+        self.tell(state, true, 0);
+        Ok(())
+    }
+
+    /// Abandons the sending half.
+    pub(crate) fn reset(self: &Arc<Self>, code: u64) -> Result<(), WriteRefusal> {
+        let mut state = self.state.lock();
+        if let Some(end) = &state.send_end {
+            return Err(WriteRefusal::End(end.clone()));
+        }
+        state.ended = true;
+        state.outgoing.clear();
+        state.outgoing_bytes = 0;
+        state.wishes.finish = false;
+        state.wishes.reset = Some(code);
+        self.tell(state, true, 0);
+        Ok(())
+    }
+
+    /// The sending half's end, once there is one.
+    pub(crate) fn poll_send_end(&self, context: &mut Context<'_>) -> Poll<SendEnd> {
+        let mut state = self.state.lock();
+        if let Some(end) = &state.send_end {
+            return Poll::Ready(end.clone());
+        }
+        let waker = context.waker();
+        if !state.waiting.iter().any(|known| known.will_wake(waker)) {
+            state.waiting.push(waker.clone());
+        }
+        Poll::Pending
+    }
+
+    /// The application no longer wants the receiving half.
+    pub(crate) fn stop(self: &Arc<Self>, code: u64) {
+        let mut state = self.state.lock();
+        if matches!(state.receive_end, Some(ReceiveEnd::Stopped | ReceiveEnd::Lost(_))) {
+            return;
+        }
+        let unread: usize = state.incoming.drain(..).map(|chunk| chunk.len()).sum();
+        state.wishes.consumed += unread as u64;
+        if state.receive_end.is_none() {
+            state.wishes.stop = Some(code);
+            state.receive_end = Some(ReceiveEnd::Stopped);
+        }
+        state.wishes.released = true;
+        self.tell(state, true, unread as u64);
+    }
+
+    /// The sending handle is gone: what was written but not finished is cut off (RFC 9000 §3.1 has no other way).
+    pub(crate) fn drop_send(self: &Arc<Self>) {
+        let ended = self.state.lock().ended;
+        if !ended {
+            let _over_already = self.reset(0);
+        }
+    }
+
+    /// Lists the stream as having work, and tells the actor if it should hear of it now.
+    fn tell(self: &Arc<Self>, mut state: parking_lot::MutexGuard<'_, State>, urgent: bool, consumed: u64) {
+        if let Some(actor) = &state.actor {
+            // A stream with an actor of its own: credit may wait until there is enough of it.
+            let enough = urgent || state.wishes.consumed >= super::connection::REPORT_CONSUMED;
+            if enough && !state.told {
+                let actor = actor.clone();
+                state.told = true;
+                drop(state);
+                actor.do_send(StreamWork);
+            }
+            return;
+        }
+        let list = !state.listed;
+        state.listed = true;
+        drop(state);
+        self.connection.add_work(list.then(|| self.clone()), urgent, consumed);
+    }
+
+    // ── The actor's side ─────────────────────────────────────────────────────────────────────────────────────────
+
+    /// The actor looks at the stream's wishes. It will be told of later ones again.
+    pub(crate) fn take_wishes(&self) -> StreamWishes {
+        let mut state = self.state.lock();
+        state.listed = false;
+        state.told = false;
+        std::mem::take(&mut state.wishes)
+    }
+
+    /// The next bytes that the application wrote.
+    pub(crate) fn take_outgoing(&self) -> Option<Bytes> {
+        let mut state = self.state.lock();
+        let data = state.outgoing.pop_front()?;
+        state.outgoing_bytes -= data.len();
+        let writer = if state.outgoing_bytes < WRITE_BUFFER { state.writer.take() } else { None };
+        drop(state);
+        if let Some(writer) = writer {
+            writer.wake();
+        }
+        Some(data)
+    }
+
+    /// The end of the sending half is to be told once everything written was taken.
+    pub(crate) fn set_finishing(&self) {
+        self.state.lock().finishing = true;
+    }
+
+    /// Whether the end is to be told now. Says it once.
+    pub(crate) fn take_finishing_if_written(&self) -> bool {
+        let mut state = self.state.lock();
+        let now = state.finishing && state.outgoing.is_empty();
+        state.finishing &= !now;
+        now
+    }
+
+    /// Gives received bytes to the application, and the end if it is known.
+    pub(crate) fn deliver(&self, chunks: &mut Vec<Bytes>, end: Option<ReceiveEnd>) {
+        let mut state = self.state.lock();
+        if matches!(state.receive_end, Some(ReceiveEnd::Stopped)) {
+            let unread: usize = chunks.drain(..).map(|chunk| chunk.len()).sum();
+            state.wishes.consumed += unread as u64;
+            return;
+        }
+        state.incoming.extend(chunks.drain(..));
+        if let Some(end) = end {
+            if matches!(end, ReceiveEnd::Reset(_)) {
+                // RFC 9000 §3.2: what was not read may be dropped. Whoever tells of the reset releases the half.
+                state.incoming.clear();
+            }
+            state.receive_end = Some(end);
+        }
+        let reader = state.reader.take();
+        drop(state);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+
+    /// The sending half is over.
+    pub(crate) fn end_send(&self, end: SendEnd) {
+        let mut state = self.state.lock();
+        if state.send_end.is_none() {
+            state.send_end = Some(end);
+        }
+        state.outgoing.clear();
+        state.outgoing_bytes = 0;
+        let writer = state.writer.take();
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
+        for waker in writer.into_iter().chain(waiting) {
+            waker.wake();
+        }
+    }
+
+    /// The connection is over.
+    pub(crate) fn lose(&self, reason: &CloseReason) {
+        {
+            let mut state = self.state.lock();
+            if state.receive_end.is_none() {
+                state.receive_end = Some(ReceiveEnd::Lost(reason.clone()));
+            }
+            if let Some(reader) = state.reader.take() {
+                reader.wake();
+            }
+        }
+        self.end_send(SendEnd::Lost(reason.clone()));
+    }
+
+    /// From now on the stream's work goes to its own actor.
+    pub(crate) fn move_to(&self, actor: Recipient<StreamWork>) {
+        let mut state = self.state.lock();
+        // Whatever was wished meanwhile is looked at when the actor starts.
+        state.told = true;
+        state.listed = false;
+        state.actor = Some(actor);
+    }
+}

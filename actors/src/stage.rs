@@ -1,0 +1,60 @@
+//! [`Stage`]: what all actors of one shard share. Given at construction, never sent.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use actix::Recipient;
+
+use crate::batch::{ReceivePool, SendPool};
+use crate::dispatcher::messages::RoutesChanged;
+use crate::down::Down;
+use crate::meter::Meter;
+use crate::pacer::messages::{Deregister as DeregisterPacer, Register as RegisterPacer, TransmitWanted};
+use crate::socket::messages::SendDatagrams;
+use crate::timer::messages::{DeadlineChanged, Deregister as DeregisterTimer, Register as RegisterTimer};
+
+/// The ways to the shard's single actors: one narrow recipient for each thing that may be said to them.
+#[derive(Clone, Debug)]
+pub(crate) struct Singletons {
+    pub(crate) datagrams: Recipient<SendDatagrams>,
+    pub(crate) routes: Recipient<RoutesChanged>,
+    pub(crate) down: Recipient<Down>,
+    pub(crate) register_timer: Recipient<RegisterTimer>,
+    pub(crate) deregister_timer: Recipient<DeregisterTimer>,
+    pub(crate) deadline: Recipient<DeadlineChanged>,
+    pub(crate) register_pacer: Recipient<RegisterPacer>,
+    pub(crate) deregister_pacer: Recipient<DeregisterPacer>,
+    pub(crate) wanted: Recipient<TransmitWanted>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    pub(crate) shard: usize,
+    pub(crate) meter: Rc<Meter>,
+    pub(crate) receive_pool: Rc<ReceivePool>,
+    pub(crate) send_pool: Rc<SendPool>,
+    /// Replaced when the single actors are started anew. None only while they are.
+    singletons: RefCell<Option<Rc<Singletons>>>,
+}
+
+impl Stage {
+    pub(crate) fn new(
+        shard: usize,
+        meter: Rc<Meter>,
+        receive_pool: Rc<ReceivePool>,
+        send_pool: Rc<SendPool>,
+    ) -> Rc<Self> {
+        Rc::new(Self { shard, meter, receive_pool, send_pool, singletons: RefCell::new(None) })
+    }
+
+    /// The single actors were started.
+    pub(crate) fn set_singletons(&self, singletons: Singletons) {
+        *self.singletons.borrow_mut() = Some(Rc::new(singletons));
+    }
+
+    /// How to reach them; `None` before the first start.
+    pub(crate) fn singletons(&self) -> Option<Rc<Singletons>> {
+        self.singletons.borrow().clone()
+    }
+}

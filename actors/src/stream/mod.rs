@@ -1,0 +1,230 @@
+//! `StreamActor`: keeps the bytes of one long stream.
+//!
+//! Owns the same buffers that the stream had in its connection's `StreamsActor`, from which it came whole. **In**:
+//! [`StreamsInput`] from the connection (and, for a while, forwarded by `StreamsActor`), [`StreamWork`] from handles.
+//! **Out**: `StreamsOutput` to the connection; bytes and ends into its port. Ends when both halves are over. Overload: a
+//! busy or slow reader of this stream holds up nobody else.
+
+pub(crate) mod messages;
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Recipient, WrapFuture};
+use bytes::Bytes;
+use telemetry::actor::{ActorType, StopReason};
+use transport::stream::buffers::{StreamBuffers, StreamEvent};
+use transport::stream::edge::StreamOutput;
+
+use self::messages::StreamWork;
+use crate::connection::messages::StreamsOutput;
+use crate::down::{Cause, Child, Down};
+use crate::guard::Guarded;
+use crate::meter::Meter;
+use crate::port::{ReceiveEnd, SendEnd, StreamPort};
+use crate::streams::messages::{ConnectionEnded, StreamClosed, StreamsInput};
+
+/// Whom the actor speaks to; given at construction.
+#[derive(Clone, Debug)]
+pub(crate) struct Neighbours {
+    pub(crate) outputs: Recipient<StreamsOutput>,
+    pub(crate) closed: Recipient<StreamClosed>,
+    pub(crate) down: Recipient<Down>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct StreamActor {
+    state: Guarded<State>,
+    port: Arc<StreamPort>,
+    neighbours: Neighbours,
+    meter: Rc<Meter>,
+    turn_open: bool,
+    ended: Option<Cause>,
+}
+
+#[derive(Debug)]
+struct State {
+    buffers: StreamBuffers,
+    port: Arc<StreamPort>,
+    chunks: Vec<Bytes>,
+    over: bool,
+    meter: Rc<Meter>,
+}
+
+impl StreamActor {
+    pub(crate) fn new(buffers: StreamBuffers, port: Arc<StreamPort>, neighbours: Neighbours, meter: Rc<Meter>) -> Self {
+        let state =
+            State { buffers, port: port.clone(), chunks: Vec::new(), over: false, meter: meter.clone() };
+        Self { state: Guarded::new(state), port, neighbours, meter, turn_open: false, ended: None }
+    }
+
+    fn feed(&mut self, context: &mut Context<Self>, work: impl FnOnce(&mut State)) {
+        let started = self.meter.handled(ActorType::Stream);
+        let result = self.state.run(work);
+        self.meter.done(ActorType::Stream, started);
+        match result {
+            Ok(()) => {
+                if !std::mem::replace(&mut self.turn_open, true) {
+                    context.spawn(async {}.into_actor(self).map(|(), actor, context| actor.end_turn(context)));
+                }
+            }
+            Err(gone) => self.fail(context, gone.now),
+        }
+    }
+
+    fn end_turn(&mut self, context: &mut Context<Self>) {
+        self.turn_open = false;
+        match self.state.run(State::end_turn) {
+            Ok((outputs, over)) => {
+                if !outputs.is_empty() {
+                    self.meter.sent(ActorType::Connection);
+                    self.neighbours.outputs.do_send(StreamsOutput { outputs });
+                }
+                if over {
+                    context.stop();
+                }
+            }
+            Err(gone) => self.fail(context, gone.now),
+        }
+    }
+
+    fn fail(&mut self, context: &mut Context<Self>, now: bool) {
+        if now {
+            self.ended = Some(Cause::Panicked);
+            context.stop();
+        }
+    }
+}
+
+impl State {
+    fn on_work(&mut self) {
+        let wishes = self.port.take_wishes();
+        if wishes.consumed > 0 {
+            self.buffers.consume(wishes.consumed);
+        }
+        if let Some(code) = wishes.stop {
+            self.buffers.stop(code);
+        }
+        if wishes.released {
+            self.buffers.release();
+        }
+        if let Some(code) = wishes.reset {
+            self.buffers.reset(code);
+        }
+        self.take_outgoing();
+        if wishes.finish {
+            self.port.set_finishing();
+        }
+        self.finish_if_written();
+    }
+
+    fn take_outgoing(&mut self) {
+        while self.buffers.writable() > 0 {
+            let Some(data) = self.port.take_outgoing() else { return };
+            if self.buffers.write(data).is_err() {
+                // Stopped or reset meanwhile: the port hears of it as an event.
+                return;
+            }
+        }
+    }
+
+    fn finish_if_written(&mut self) {
+        if self.port.take_finishing_if_written() {
+            // A refusal means that the half is over already, of which an event tells.
+            let _over = self.buffers.finish();
+        }
+    }
+
+    fn on_event(&mut self, event: StreamEvent) {
+        match event {
+            StreamEvent::Opened { .. } | StreamEvent::OpenPermitted { .. } | StreamEvent::Promotable { .. } => {}
+            StreamEvent::Readable { .. } => {
+                let finished = self.buffers.take_readable(&mut self.chunks);
+                self.port.deliver(&mut self.chunks, finished.then_some(ReceiveEnd::Finished));
+                self.chunks.clear();
+            }
+            StreamEvent::Writable { .. } => {
+                self.take_outgoing();
+                self.finish_if_written();
+            }
+            StreamEvent::Finished { .. } => self.port.end_send(SendEnd::Acknowledged),
+            StreamEvent::Stopped { code, .. } => self.port.end_send(SendEnd::Stopped(code)),
+            StreamEvent::ReceiveReset { code, .. } => {
+                self.port.deliver(&mut self.chunks, Some(ReceiveEnd::Reset(code)));
+                self.buffers.release();
+            }
+            StreamEvent::Closed { .. } => self.over = true,
+        }
+    }
+
+    fn end_turn(&mut self) -> (Vec<StreamOutput>, bool) {
+        while let Some(event) = self.buffers.poll_event() {
+            self.on_event(event);
+        }
+        let mut outputs = Vec::new();
+        while let Some(output) = self.buffers.poll_output() {
+            outputs.push(output);
+        }
+        self.meter.buffers(&self.buffers.take_changes());
+        (outputs, self.over)
+    }
+}
+
+impl Actor for StreamActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        self.meter.started(ActorType::Stream);
+        // From here on handles speak to this actor; what they wished while the stream moved is looked at now.
+        self.port.move_to(actix::AsyncContext::address(context).recipient());
+        self.feed(context, State::on_work);
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        let cause = self.ended.unwrap_or(if std::thread::panicking() { Cause::Panicked } else { Cause::Finished });
+        self.state.discard();
+        let reason = if cause == Cause::Panicked { StopReason::Panic } else { StopReason::Done };
+        self.meter.stopped(ActorType::Stream, reason);
+        self.neighbours.closed.do_send(StreamClosed { id: self.port.id() });
+        self.neighbours.down.do_send(Down { child: Child::Stream(self.port.id()), cause });
+    }
+}
+
+impl Handler<StreamsInput> for StreamActor {
+    type Result = ();
+
+    fn handle(&mut self, message: StreamsInput, context: &mut Context<Self>) {
+        self.feed(context, |state| {
+            for input in message.inputs {
+                state.buffers.handle_input(input);
+            }
+        });
+    }
+}
+
+impl Handler<StreamWork> for StreamActor {
+    type Result = ();
+
+    fn handle(&mut self, _: StreamWork, context: &mut Context<Self>) {
+        self.feed(context, State::on_work);
+    }
+}
+
+impl Handler<ConnectionEnded> for StreamActor {
+    type Result = ();
+
+    fn handle(&mut self, message: ConnectionEnded, context: &mut Context<Self>) {
+        self.port.lose(&message.reason);
+        context.stop();
+    }
+}
+
+#[cfg(feature = "fault-injection")]
+impl Handler<crate::down::Panic> for StreamActor {
+    type Result = ();
+
+    fn handle(&mut self, _: crate::down::Panic, context: &mut Context<Self>) {
+        self.feed(context, |_| panic!("injected into a Stream actor"));
+    }
+}
