@@ -25,6 +25,7 @@ pub mod version_negotiation;
 pub mod wheel;
 
 pub use config::Config;
+pub use connection::Connection;
 pub use datagrams::SendDatagramError;
 pub use error::TransportError;
 pub use token::{Token, Tokens};

@@ -102,6 +102,13 @@ struct State {
     handles: usize,
 }
 
+impl State {
+    /// Takes out what holds on to the connection: streams that nobody will accept or look at any more.
+    fn clear(&mut self) -> ([VecDeque<Accepted>; 2], Work) {
+        (std::mem::take(&mut self.accepted), std::mem::take(&mut self.work))
+    }
+}
+
 const fn index(direction: Direction) -> usize {
     match direction {
         Direction::Bidirectional => 0,
@@ -183,7 +190,13 @@ impl ConnectionPort {
     pub(crate) fn drop_handle(&self) {
         let mut state = self.state.lock();
         state.handles = state.handles.saturating_sub(1);
-        if state.handles > 0 || state.closed.is_some() {
+        if state.handles > 0 {
+            return;
+        }
+        if state.closed.is_some() {
+            let leftovers = state.clear();
+            drop(state);
+            drop(leftovers);
             return;
         }
         let orders = state.orders.clone();
@@ -394,8 +407,11 @@ impl ConnectionPort {
 
     /// The actors are gone for good: nothing is sent to them any more.
     pub(crate) fn disconnect(&self) {
-        let orders = self.state.lock().orders.take();
-        drop(orders);
+        let mut state = self.state.lock();
+        let orders = state.orders.take();
+        let leftovers = (state.handles == 0).then(|| state.clear());
+        drop(state);
+        drop((orders, leftovers));
     }
 }
 

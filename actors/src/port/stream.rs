@@ -67,6 +67,8 @@ pub(crate) struct StreamPort {
 struct State {
     incoming: VecDeque<Bytes>,
     receive_end: Option<ReceiveEnd>,
+    /// The end was seen, and the actor was told.
+    released: bool,
     reader: Option<Waker>,
     outgoing: VecDeque<Bytes>,
     outgoing_bytes: usize,
@@ -124,7 +126,7 @@ impl StreamPort {
                     Poll::Pending
                 }
                 Some(ReceiveEnd::Finished) => {
-                    if !state.wishes.released {
+                    if !std::mem::replace(&mut state.released, true) {
                         state.wishes.released = true;
                         self.tell(state, true, 0);
                     }
@@ -143,7 +145,10 @@ impl StreamPort {
         state.wishes.consumed += bytes;
         // The end is known when its last bytes are taken: it goes along with their credit.
         let over = state.incoming.is_empty() && matches!(state.receive_end, Some(ReceiveEnd::Finished));
-        state.wishes.released |= over;
+        if over {
+            state.released = true;
+            state.wishes.released = true;
+        }
         self.tell(state, over, bytes);
         Poll::Ready(Ok(Some(data)))
     }
@@ -226,7 +231,8 @@ impl StreamPort {
     /// The application no longer wants the receiving half.
     pub(crate) fn stop(self: &Arc<Self>, code: u64) {
         let mut state = self.state.lock();
-        if matches!(state.receive_end, Some(ReceiveEnd::Stopped | ReceiveEnd::Lost(_))) {
+        let known = matches!(state.receive_end, Some(ReceiveEnd::Stopped | ReceiveEnd::Reset(_) | ReceiveEnd::Lost(_)));
+        if known || state.released {
             return;
         }
         let unread: usize = state.incoming.drain(..).map(|chunk| chunk.len()).sum();
@@ -235,6 +241,7 @@ impl StreamPort {
             state.wishes.stop = Some(code);
             state.receive_end = Some(ReceiveEnd::Stopped);
         }
+        state.released = true;
         state.wishes.released = true;
         self.tell(state, true, unread as u64);
     }
