@@ -1,0 +1,341 @@
+//! [`Connection`]: what an application holds of a QUIC connection.
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use codec::Direction;
+use tokio::sync::oneshot;
+use transport::connection::HandshakeData;
+use transport::output::CloseReason;
+use transport::stats::Stats;
+
+use super::recv_stream::RecvStream;
+use super::send_stream::SendStream;
+use crate::connection::messages::{CloseConnection, SendDatagram, SetCongestion, UpdateKeys};
+use crate::port::ConnectionPort;
+
+/// A QUIC connection.
+///
+/// Cheap to clone; works from any thread and any runtime. With the last handle (streams count) the connection is closed
+/// with code 0, as soon as everything that was finished is acknowledged: dropping a handle loses no finished data.
+#[derive(Debug)]
+pub struct Connection {
+    port: Arc<ConnectionPort>,
+}
+
+impl Clone for Connection {
+    fn clone(&self) -> Self {
+        Self::new(self.port.clone())
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.port.drop_handle();
+    }
+}
+
+impl Connection {
+    pub(crate) fn new(port: Arc<ConnectionPort>) -> Self {
+        port.add_handle();
+        Self { port }
+    }
+
+    /// Opens a bidirectional stream. Waits while the peer permits no more of them (RFC 9000 §4.6); the peer hears of the
+    /// stream with the first bytes or the end that are sent on it.
+    ///
+    /// # Errors
+    /// [`CloseReason`] once the connection is over.
+    pub async fn open_bi(&self) -> Result<(SendStream, RecvStream), CloseReason> {
+        let port = poll_fn(|context| self.port.poll_open(context, Direction::Bidirectional)).await?;
+        Ok((SendStream::new(port.clone()), RecvStream::new(port)))
+    }
+
+    /// Opens a unidirectional stream. Waits while the peer permits no more of them.
+    ///
+    /// # Errors
+    /// [`CloseReason`] once the connection is over.
+    pub async fn open_uni(&self) -> Result<SendStream, CloseReason> {
+        let port = poll_fn(|context| self.port.poll_open(context, Direction::Unidirectional)).await?;
+        Ok(SendStream::new(port))
+    }
+
+    /// The next bidirectional stream that the peer opened, in the order of their numbers.
+    ///
+    /// # Errors
+    /// [`CloseReason`] once the connection is over and all of them were accepted.
+    pub async fn accept_bi(&self) -> Result<(SendStream, RecvStream), CloseReason> {
+        let port = poll_fn(|context| self.port.poll_accept(context, Direction::Bidirectional)).await?;
+        Ok((SendStream::new(port.clone()), RecvStream::new(port)))
+    }
+
+    /// The next unidirectional stream that the peer opened, in the order of their numbers.
+    ///
+    /// # Errors
+    /// [`CloseReason`] once the connection is over and all of them were accepted.
+    pub async fn accept_uni(&self) -> Result<RecvStream, CloseReason> {
+        let port = poll_fn(|context| self.port.poll_accept(context, Direction::Unidirectional)).await?;
+        Ok(RecvStream::new(port))
+    }
+
+    /// Closes the connection at once. `code` is the application's own, below 2^62; of `reason` at most 512 bytes travel.
+    /// What was not acknowledged may never arrive: to be sure, await [`SendStream::finish`] first.
+    pub fn close(&self, code: u64, reason: &[u8]) {
+        let code = code.min(codec::VarInt::MAX.into_inner());
+        if let Some(orders) = self.port.orders() {
+            let reason = Bytes::copy_from_slice(reason);
+            orders.close.do_send(CloseConnection { code, reason, when_idle: false });
+        }
+    }
+
+    /// Waits for the end of the connection and says why it ended.
+    pub async fn closed(&self) -> CloseReason {
+        poll_fn(|context| self.port.poll_closed(context)).await
+    }
+
+    /// Why the connection ended, if it did.
+    pub fn close_reason(&self) -> Option<CloseReason> {
+        self.port.close_reason()
+    }
+
+    /// Numbers about the connection, at most a tenth of a second old while anything happens on it.
+    pub fn stats(&self) -> ConnectionInfo {
+        ConnectionInfo::of(&self.port)
+    }
+
+    /// The peer's current address.
+    pub fn remote_address(&self) -> SocketAddr {
+        self.port.facts().remote
+    }
+
+    /// The smoothed round-trip time.
+    pub fn rtt(&self) -> Duration {
+        self.port.facts().smoothed_rtt
+    }
+
+    /// The application protocol that was agreed on; empty if there is none.
+    pub fn alpn(&self) -> Vec<u8> {
+        self.port.handshake().and_then(|data| data.alpn.clone()).unwrap_or_default()
+    }
+
+    /// What else the handshake agreed on. `None` before it is complete.
+    pub fn handshake_data(&self) -> Option<Arc<HandshakeData>> {
+        self.port.handshake()
+    }
+
+    /// The number of the connection in this process: what the admin interface and logs call it.
+    pub fn stable_id(&self) -> u64 {
+        self.port.id()
+    }
+
+    /// Goes on with another congestion controller, which starts from what the one before knew of the path. Nothing is
+    /// lost, and the window does not grow by it.
+    ///
+    /// # Errors
+    /// [`SetCongestionError`] if the connection is over, or another change is under way.
+    pub async fn set_congestion(&self, algorithm: congestion::Algorithm) -> Result<CongestionChange, SetCongestionError> {
+        let orders = self.port.orders().ok_or(SetCongestionError::Closed)?;
+        let (reply, answer) = oneshot::channel();
+        orders.congestion.do_send(SetCongestion { algorithm, reply });
+        answer.await.unwrap_or(Err(SetCongestionError::Closed))
+    }
+
+    /// Begins a key update (RFC 9001 §6).
+    ///
+    /// # Errors
+    /// Why it cannot begin now: the handshake is not confirmed, or the last update is not acknowledged.
+    pub async fn force_key_update(&self) -> Result<(), tls::KeyUpdateError> {
+        let orders = self.port.orders().ok_or(tls::KeyUpdateError::KeysUnavailable)?;
+        let (reply, answer) = oneshot::channel();
+        orders.update_keys.do_send(UpdateKeys { reply });
+        answer.await.unwrap_or(Err(tls::KeyUpdateError::KeysUnavailable))
+    }
+
+    /// Sends an unreliable datagram (RFC 9221). When too many wait to be sent, the oldest is dropped.
+    ///
+    /// # Errors
+    /// [`SendDatagramError`] if the peer takes none, or none that large, or the connection is over.
+    pub fn send_datagram(&self, data: Bytes) -> Result<(), SendDatagramError> {
+        let orders = self.port.orders().ok_or(SendDatagramError::Closed)?;
+        let maximum = self.max_datagram_size().ok_or(SendDatagramError::Unsupported)?;
+        if data.len() > maximum {
+            return Err(SendDatagramError::TooLarge { maximum });
+        }
+        orders.datagram.do_send(SendDatagram { data });
+        Ok(())
+    }
+
+    /// The next received datagram. When too many wait to be read, the oldest is dropped.
+    ///
+    /// # Errors
+    /// [`CloseReason`] once the connection is over.
+    pub async fn read_datagram(&self) -> Result<Bytes, CloseReason> {
+        poll_fn(|context| self.port.poll_datagram(context)).await
+    }
+
+    /// The most bytes that a datagram may carry now; `None` if the peer takes none, or is not known yet.
+    pub fn max_datagram_size(&self) -> Option<usize> {
+        self.port.facts().max_datagram
+    }
+}
+
+/// Why a datagram was not sent.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum SendDatagramError {
+    /// The peer does not accept DATAGRAM frames, or its parameters are not known yet.
+    #[error("the peer does not accept datagrams (RFC 9221 section 3)")]
+    Unsupported,
+    /// It would not fit.
+    #[error("the datagram is too large: at most {maximum} bytes fit")]
+    TooLarge {
+        /// What would fit, in bytes.
+        maximum: usize,
+    },
+    /// The connection is over.
+    #[error("the connection is closed")]
+    Closed,
+}
+
+/// Why the congestion controller was not changed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum SetCongestionError {
+    /// The connection is over.
+    #[error("the connection is closed")]
+    Closed,
+    /// Another change has not finished.
+    #[error("another change of the congestion controller is under way")]
+    Busy,
+}
+
+/// A change of the congestion controller.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct CongestionChange {
+    /// The controller before.
+    pub from: &'static str,
+    /// The controller now.
+    pub to: &'static str,
+    /// The window before, in bytes.
+    pub window_before: u64,
+    /// The window now, in bytes.
+    pub window_after: u64,
+}
+
+/// Totals since the connection began.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct ConnectionStats {
+    /// UDP payload bytes sent.
+    pub bytes_sent: u64,
+    /// UDP payload bytes received.
+    pub bytes_received: u64,
+    /// Datagrams sent.
+    pub datagrams_sent: u64,
+    /// Datagrams received.
+    pub datagrams_received: u64,
+    /// Packets sent.
+    pub packets_sent: u64,
+    /// Packets received.
+    pub packets_received: u64,
+    /// Packets declared lost.
+    pub packets_lost: u64,
+    /// Packets declared lost that had arrived.
+    pub spurious_losses: u64,
+    /// Stream bytes that the peer acknowledged.
+    pub stream_bytes_acknowledged: u64,
+    /// Stream bytes that the application here consumed.
+    pub stream_bytes_consumed: u64,
+    /// Stream bytes sent again.
+    pub stream_bytes_retransmitted: u64,
+    /// Probe timeouts.
+    pub probe_timeouts: u64,
+    /// Key updates of either side.
+    pub key_updates: u64,
+    /// Times the peer's address changed.
+    pub migrations: u64,
+}
+
+impl ConnectionStats {
+    pub(crate) fn add(&mut self, stats: &Stats) {
+        self.bytes_sent += stats.bytes_sent;
+        self.bytes_received += stats.bytes_received;
+        self.datagrams_sent += stats.datagrams_sent;
+        self.datagrams_received += stats.datagrams_received;
+        self.packets_sent += stats.packets_sent.iter().sum::<u64>();
+        self.packets_received += stats.packets_received.iter().sum::<u64>();
+        let lost = stats.packets_lost_by_packet_threshold.iter().chain(&stats.packets_lost_by_time_threshold);
+        self.packets_lost += lost.sum::<u64>();
+        self.spurious_losses += stats.spurious_losses;
+        self.stream_bytes_acknowledged += stats.streams.bytes_acknowledged;
+        self.stream_bytes_consumed += stats.streams.bytes_consumed;
+        self.stream_bytes_retransmitted += stats.streams.bytes_retransmitted;
+        self.probe_timeouts += stats.probe_timeouts.iter().sum::<u64>();
+        self.key_updates += stats.key_updates_local + stats.key_updates_peer;
+        self.migrations += stats.migrations.iter().sum::<u64>();
+    }
+}
+
+/// What anyone may know about a connection.
+#[derive(Clone, Debug)]
+pub struct ConnectionInfo {
+    /// Its number in this process.
+    pub id: u64,
+    /// Whether we are the server.
+    pub is_server: bool,
+    /// handshaking, connected, confirmed, closing, draining or drained.
+    pub state: &'static str,
+    /// The peer's address.
+    pub remote: SocketAddr,
+    /// The application protocol.
+    pub alpn: Vec<u8>,
+    /// The name that the client asked for.
+    pub server_name: Option<String>,
+    /// The congestion controller.
+    pub congestion: &'static str,
+    /// What the controller is doing.
+    pub congestion_state: &'static str,
+    /// The congestion window, in bytes.
+    pub congestion_window: u64,
+    /// The pacing rate in bytes a second; 0 if nothing is paced.
+    pub pacing_rate: u64,
+    /// Bytes sent and neither acknowledged nor lost.
+    pub bytes_in_flight: u64,
+    /// The smoothed round-trip time.
+    pub smoothed_rtt: Duration,
+    /// The least round-trip time.
+    pub minimum_rtt: Duration,
+    /// The latest round-trip time.
+    pub latest_rtt: Duration,
+    /// The largest datagrams that fit the path, in bytes.
+    pub datagram_size: u16,
+    /// What keeps the sender from sending more.
+    pub limited_by: &'static str,
+    /// Totals.
+    pub totals: ConnectionStats,
+}
+
+impl ConnectionInfo {
+    pub(crate) fn of(port: &ConnectionPort) -> Self {
+        let (facts, handshake) = (port.facts(), port.handshake());
+        Self {
+            id: port.id(),
+            is_server: port.side().is_server(),
+            state: facts.state,
+            remote: facts.remote,
+            alpn: handshake.as_ref().and_then(|data| data.alpn.clone()).unwrap_or_default(),
+            server_name: handshake.as_ref().and_then(|data| data.server_name.clone()),
+            congestion: facts.congestion,
+            congestion_state: facts.congestion_state,
+            congestion_window: facts.congestion_window,
+            pacing_rate: facts.pacing_rate,
+            bytes_in_flight: facts.bytes_in_flight,
+            smoothed_rtt: facts.smoothed_rtt,
+            minimum_rtt: facts.minimum_rtt,
+            latest_rtt: facts.latest_rtt,
+            datagram_size: facts.datagram_size,
+            limited_by: facts.limited_by,
+            totals: facts.counters,
+        }
+    }
+}
