@@ -25,10 +25,12 @@ pub mod application;
 pub mod endpoint;
 pub mod host;
 pub mod pair;
+pub mod puppet;
 pub mod settings;
 
 pub use application::{Application, Plan};
 pub use endpoint::{Datagram, Node};
 pub use host::Host;
 pub use pair::Pair;
+pub use puppet::Puppet;
 pub use settings::{Settings, credentials};

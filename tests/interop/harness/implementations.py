@@ -1,0 +1,216 @@
+"""The command lines of each stack, behind one shape."""
+
+import pathlib
+import subprocess
+from dataclasses import dataclass
+
+from . import install
+from .install import CERTIFICATES, FILES
+
+AUTHORITY, CERTIFICATE, KEY = CERTIFICATES / "ca.pem", CERTIFICATES / "cert.pem", CERTIFICATES / "key.pem"
+OFFERED_VERSION = "0x1a2a3a4a"  # reserved: nobody speaks it
+
+
+@dataclass
+class Server:
+    """What a server is asked for."""
+
+    retry: bool = False
+    key_update: bool = False  # begins a key update on each connection, early
+    close_on_request: bool = False  # honours `close CODE REASON`
+
+
+@dataclass
+class Client:
+    """What a client is asked for; the first of get, close_request, wait_for_reset, datagrams, unidirectional, else streams."""
+
+    bytes: int = 1000
+    streams: int = 1
+    unidirectional: int = 0
+    datagrams: int = 0
+    get: str | None = None  # path; with many paths `streams` counts them
+    output: pathlib.Path | None = None
+    stdin: bool = False  # echoes its standard input to its standard output, where it can
+    key_update: bool = False
+    rebind: bool = False
+    close: str | None = None
+    close_request: str | None = None
+    wait_for_reset: bool = False
+    offer_version: bool = False
+
+
+class Implementation:
+    """A stack. `cannot` says why a case is impossible for it, in the words of the skip line."""
+
+    name: str
+    protocols = {"echo", "hq-interop"}
+    has_ready_line = True
+    writes_key_log = True
+    prints_echo = True  # `echoed ...` and `served ...` lines
+    updates_keys_by_itself = False
+
+    def install(self) -> None:
+        raise NotImplementedError
+
+    def server(self, port: int, wanted: Server) -> list:
+        raise NotImplementedError
+
+    def client(self, port: int, wanted: Client) -> list:
+        raise NotImplementedError
+
+    def cannot(self, case: str, role: str) -> str | None:
+        return None
+
+
+class Peer(Implementation):
+    """The drivers under peers/ have the same flags."""
+
+    program: list
+
+    def __init__(self, name: str, program: list, installer, cannot: dict | None = None, updates_keys_by_itself: bool = False) -> None:
+        self.name, self.program, self.install = name, program, installer
+        self.reasons = cannot or {}
+        self.updates_keys_by_itself = updates_keys_by_itself
+
+    def cannot(self, case: str, role: str) -> str | None:
+        return self.reasons.get((case, role)) or self.reasons.get(case)
+
+    def server(self, port: int, wanted: Server) -> list:
+        command = [*self.program, "server", "--listen", f"127.0.0.1:{port}", "--cert", CERTIFICATE, "--key", KEY, "--root", FILES]
+        return command + ["--retry"] * wanted.retry + ["--key-update"] * wanted.key_update
+
+    def client(self, port: int, wanted: Client) -> list:
+        command = [*self.program, "client", f"127.0.0.1:{port}", "--cacert", AUTHORITY, "--bytes", wanted.bytes, "--streams", wanted.streams]
+        if wanted.get:
+            command += ["--get", wanted.get, "--output", wanted.output]
+        for flag, value in [
+            ("--unidirectional", wanted.unidirectional or None),
+            ("--datagrams", wanted.datagrams or None),
+            ("--close", wanted.close),
+            ("--close-request", wanted.close_request),
+            ("--wait-for-reset", "yes" if wanted.wait_for_reset else None),
+            ("--offer-version", OFFERED_VERSION if wanted.offer_version else None),
+        ]:
+            if value is not None:
+                command += [flag, value]
+        return command + ["--key-update"] * wanted.key_update + ["--rebind"] * wanted.rebind
+
+
+class Gtls(Implementation):
+    """ngtcp2's example programs with GnuTLS, as Debian has them: HTTP/3 only, and exit code 0 whatever happens."""
+
+    name = "gtls"
+    protocols = {"h3"}
+    has_ready_line = False
+    prints_echo = False
+    reasons = {
+        "transfer-10mb-up": "HTTP/3 only: nothing echoes",
+        "unidirectional": "HTTP/3 only: nothing echoes",
+        "datagrams": "no datagrams in this version",
+        "close-code-by-client": "its programs cannot be told a code",
+        "close-code-by-server": "its programs cannot be told a code",
+        "stateless-reset": "its server makes a new reset key at each start",
+        ("key-update-by-server", "server"): "gtlsserver has no flag for it",
+    }
+
+    def install(self) -> None:
+        install.gtls()
+
+    def cannot(self, case: str, role: str) -> str | None:
+        return self.reasons.get((case, role)) or self.reasons.get(case)
+
+    def server(self, port: int, wanted: Server) -> list:
+        return [install.gtlsserver(), "127.0.0.1", port, KEY, CERTIFICATE, "-d", FILES, "-q"] + ["-V"] * wanted.retry
+
+    def client(self, port: int, wanted: Client) -> list:
+        address = f"https://localhost:{port}"
+        if wanted.streams > 1:
+            paths = [f"{address}/streams/{number}" for number in range(wanted.streams)]
+        else:
+            paths = [address + wanted.get]
+        command = ["gtlsclient", "127.0.0.1", port, *paths, "-q", f"--download={wanted.output.parent}", "--exit-on-all-streams-close", "--timeout=10s"]
+        command += ["--key-update=1ms"] * wanted.key_update + ["--change-local-addr=2ms"] * wanted.rebind
+        return command + ["-v", OFFERED_VERSION, "--preferred-versions=v1"] * wanted.offer_version
+
+
+class Quicast(Implementation):
+    """The command under test. What it has is read from its --help, so that the harness fits each of its builds."""
+
+    name = "quicast"
+    prints_echo = False
+
+    def __init__(self, binary: pathlib.Path) -> None:
+        self.binary = binary
+        self.helps: dict[str, str] = {}
+
+    def install(self) -> None:
+        install.quicast(self.binary)
+        self.helps = {name: self._help(*name.split()) for name in ("", "serve", "echo", "get")}
+        if self._command("get"):
+            self.protocols = {"echo", "hq-interop", "h3"}
+
+    def _help(self, *command: str) -> str:
+        try:
+            done = subprocess.run([self.binary, *command, "--help"], capture_output=True, text=True, timeout=10, stdin=subprocess.DEVNULL)
+        except (OSError, subprocess.TimeoutExpired):
+            return ""
+        return done.stdout if done.returncode == 0 else ""
+
+    def _command(self, name: str) -> bool:
+        return any(line.split()[:1] == [name] for line in self.helps[""].splitlines())
+
+    def has(self, command: str, flag: str) -> bool:
+        return any(flag == word.rstrip(",=") for word in self.helps[command].replace("=", " ").split())
+
+    def cannot(self, case: str, role: str) -> str | None:
+        missing = {
+            ("key-update-by-server", "server"): ("serve", "--key-update"),
+            ("stateless-reset", "server"): ("serve", "--reset-key"),
+        }.get((case, role))
+        if missing and not self.has(*missing):
+            return f"quicast {missing[0]} has no {missing[1]}"
+        if role == "client" and case in ("unidirectional", "datagrams") and not self.has("echo", f"--{case}"):
+            return f"quicast echo has no --{case}"
+        return None
+
+    def server(self, port: int, wanted: Server) -> list:
+        command = [self.binary, "serve", "--listen", f"127.0.0.1:{port}", "--cert", CERTIFICATE, "--key", KEY, "--root", FILES]
+        command += ["--retry"] * wanted.retry + ["--key-update"] * wanted.key_update
+        for flag, value in [("--no-tcp", []), ("--close-on-request", []), ("--reset-key", ["00112233445566778899aabbccddeeff"])]:
+            if self.has("serve", flag):
+                command += [flag, *value]
+        return command
+
+    def client(self, port: int, wanted: Client) -> list:
+        if wanted.get and "h3" in self.protocols and not wanted.output:
+            raise ValueError("a download needs a file")
+        command = [self.binary, "echo", f"127.0.0.1:{port}", "--cacert", AUTHORITY]
+        if wanted.get:
+            return command + ["--alpn", "hq-interop", "--get", wanted.get, "-o", wanted.output]
+        if wanted.unidirectional or wanted.datagrams:
+            command += ["--unidirectional", wanted.unidirectional] if wanted.unidirectional else ["--datagrams"]
+        if not wanted.stdin and not wanted.close_request and not wanted.wait_for_reset:
+            command += ["--bytes", wanted.bytes] + (["--streams", wanted.streams] if wanted.streams > 1 else [])
+        if wanted.close:
+            command += ["--close", wanted.close]
+        return command + ["--key-update"] * wanted.key_update + ["--rebind"] * wanted.rebind
+
+    def http3_client(self, port: int, path: str, output: pathlib.Path) -> list:
+        return [self.binary, "get", f"https://127.0.0.1:{port}{path}", "-o", output, "--cacert", AUTHORITY]
+
+
+def peers() -> dict[str, Implementation]:
+    quic_go_version = "quic-go starts with version 2 only, which may well be spoken"
+    known = [
+        Peer("quinn", [install.QUINN], install.quinn),
+        Peer("quic-go", [install.QUIC_GO], install.quic_go, updates_keys_by_itself=True),
+        Peer(
+            "aioquic",
+            [install.PYTHON, "-B", install.PEERS / "aioquic/peer.py"],
+            install.aioquic,
+            cannot={"stateless-reset": "aioquic neither sends nor knows stateless resets"},
+        ),
+        Gtls(),
+    ]
+    del quic_go_version
+    return {peer.name: peer for peer in known}
