@@ -82,14 +82,9 @@ impl Paths {
         std::iter::once(&self.current).chain(&self.others).find(|path| path.index == index)
     }
 
-    /// How many paths there are.
-    pub fn len(&self) -> usize {
+    /// How many paths there are: the current one and up to two others.
+    pub fn count(&self) -> usize {
         1 + self.others.len()
-    }
-
-    /// Never: there is always a current path.
-    pub const fn is_empty(&self) -> bool {
-        false
     }
 
     /// What happened so far.

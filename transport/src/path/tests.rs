@@ -156,7 +156,7 @@ fn without_an_id_for_it_there_is_no_new_path() {
     bench.ids = PeerIds::new(ConnectionId::new(&[0; 8]).unwrap());
     let refused = bench.packet(at(0), address(2, 2000), 1, false);
     assert_eq!(refused, Migration::Refused(DropReason::NoConnectionId));
-    assert_eq!((bench.paths.len(), bench.paths.stats().refused), (1, 1));
+    assert_eq!((bench.paths.count(), bench.paths.stats().refused), (1, 1));
     assert_eq!(bench.paths.current().remote(), HOME());
     give(&mut bench.ids, 1, 0);
     assert!(matches!(bench.packet(at(1), address(2, 2000), 1, false), Migration::Migrated { .. }));
@@ -197,7 +197,7 @@ fn an_address_that_does_not_answer_is_left_for_the_last_that_did() {
     let ended = bench.pass(at(GIVES_UP));
     assert_eq!(ended, Ended { failed: 1, went_back: Some(true), nowhere_to_go: false });
     assert_eq!(bench.paths.current().remote(), HOME());
-    assert_eq!((bench.paths.len(), bench.paths.deadline()), (1, None));
+    assert_eq!((bench.paths.count(), bench.paths.deadline()), (1, None));
     assert_eq!(bench.ids.id(PathIndex::FIRST), Some(bench.ids.current()));
     assert_eq!(bench.paths.stats().returns, 1);
 }
@@ -219,10 +219,10 @@ fn a_chain_of_unvalidated_addresses_leads_back_to_the_last_validated() {
     bench.poll_all(at(0));
     bench.packet(at(200), address(3, 2000), 0, false);
     bench.poll_all(at(200));
-    assert_eq!(bench.paths.len(), 3);
+    assert_eq!(bench.paths.count(), 3);
     let ended = bench.pass(at(200 + GIVES_UP));
     assert_eq!(ended.went_back, Some(true));
-    assert_eq!((bench.paths.current().remote(), bench.paths.len()), (HOME(), 1));
+    assert_eq!((bench.paths.current().remote(), bench.paths.count()), (HOME(), 1));
 }
 
 #[test]
@@ -236,7 +236,7 @@ fn packets_from_the_true_address_end_a_spurious_migration() {
     assert_eq!(bench.paths.current().sendable(), u64::MAX);
     let ended = bench.pass(at(2 * GIVES_UP));
     assert_eq!(ended.went_back, None);
-    assert_eq!((bench.paths.current().remote(), bench.paths.len()), (HOME(), 1));
+    assert_eq!((bench.paths.current().remote(), bench.paths.count()), (HOME(), 1));
 }
 
 #[test]
@@ -259,7 +259,7 @@ fn once_the_new_path_is_validated_the_old_one_is_forgotten_in_time() {
     }
     assert_eq!(bench.paths.deadline(), Some(at(10 + GIVES_UP)));
     bench.pass(at(10 + GIVES_UP));
-    assert_eq!((bench.paths.len(), bench.paths.deadline()), (1, None));
+    assert_eq!((bench.paths.count(), bench.paths.deadline()), (1, None));
     assert_eq!(bench.ids.next_retire(), Some(0), "its id is given back");
 }
 
@@ -354,7 +354,7 @@ fn a_port_that_changes_with_every_packet_costs_nothing() {
         if bench.paths.deadline().is_some_and(|deadline| deadline <= now) {
             bench.wait(now);
         }
-        assert!(bench.paths.len() <= PATHS);
+        assert!(bench.paths.count() <= PATHS);
         assert!(bench.ids.id(bench.paths.current().index()).is_some());
     }
     // Ten seconds: a new path each probe timeout at most, and far fewer since each holds its place for a while.
@@ -366,7 +366,7 @@ fn what_cannot_be_opened_makes_no_path() {
     let mut bench = Bench::new(Side::Server);
     for port in 20_000..60_000 {
         bench.paths.on_datagram(address(3, port), None, 1200).unwrap();
-        assert_eq!(bench.paths.len(), 1);
+        assert_eq!(bench.paths.count(), 1);
         assert!(bench.poll(at(0)).is_none());
     }
     assert!(matches!(bench.packet(at(0), address(1, 2000), 0, false), Migration::Migrated { .. }));
@@ -379,7 +379,7 @@ fn new_paths_begin_a_probe_timeout_apart() {
     let refused = bench.packet(at(99), address(1, 3000), 0, true);
     assert_eq!(refused, Migration::Refused(DropReason::TooOften));
     assert_eq!(bench.packet(at(100), address(1, 3000), 0, true), Migration::None);
-    assert_eq!(bench.paths.len(), 3);
+    assert_eq!(bench.paths.count(), 3);
     assert_eq!(bench.paths.on_datagram(address(1, 4000), None, 1200), Err(DropReason::TooManyPaths));
 }
 
@@ -442,7 +442,7 @@ fn a_client_probes_another_path_and_then_moves() {
     assert_eq!(bench.paths.migrate(at(20), path, PTO, &mut bench.ids), Ok(true));
     assert_eq!((bench.paths.current().local(), bench.ids.current()), (local, probe.destination));
     bench.pass(at(60_000));
-    assert_eq!(bench.paths.len(), 1);
+    assert_eq!(bench.paths.count(), 1);
     assert_eq!(bench.ids.next_retire(), Some(0));
 }
 
@@ -692,10 +692,10 @@ proptest! {
                 prop_assert!(books.validated || books.sent <= 3 * books.received, "{:?} after {:?}", books, step);
             }
             let paths = &trace.bench.paths;
-            prop_assert!(paths.len() <= PATHS);
+            prop_assert!(paths.count() <= PATHS);
             let names: std::collections::HashSet<_> =
                 PathIndex::all().filter(|index| paths.path(*index).is_some()).collect();
-            prop_assert_eq!(names.len(), paths.len(), "no two paths have one name");
+            prop_assert_eq!(names.len(), paths.count(), "no two paths have one name");
             if !goes_on {
                 break;
             }
