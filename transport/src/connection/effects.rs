@@ -364,9 +364,12 @@ impl Connection {
 
     /// A 1-RTT packet: the peer may have moved (RFC 9000 §9).
     pub(super) fn on_one_rtt(&mut self, origin: Origin, newest: bool, probing: bool, destination: &ConnectionId) {
-        if newest && origin.path == self.paths.current().index() {
-            // The way of every packet but the first from another address.
+        if newest && origin.path == self.paths.current().index() && *destination == self.peer_uses {
+            // The way of every packet but the first from another address, or to another id.
             return;
+        }
+        if newest {
+            self.peer_uses = *destination;
         }
         // An id that was retired meanwhile: the packet was on its way when that happened.
         let Some(destination) = self.local_ids.sequence_of(destination) else { return };

@@ -223,6 +223,7 @@ impl Connection {
             local_ids,
             peer_ids,
             paths,
+            peer_uses: ConnectionId::EMPTY,
             datagrams: Datagrams::default(),
             new_tokens: std::collections::VecDeque::new(),
             handshake_done: false,

@@ -98,6 +98,8 @@ pub struct Connection {
     local_ids: LocalIds,
     peer_ids: PeerIds,
     paths: Paths,
+    /// Which of our ids the peer's newest packet was sent to.
+    peer_uses: ConnectionId,
     datagrams: Datagrams,
     /// Tokens for later connections, to be sent by a server.
     new_tokens: VecDeque<Bytes>,
