@@ -32,8 +32,8 @@ pub(crate) struct Singletons {
 pub(crate) struct Stage {
     pub(crate) shard: usize,
     pub(crate) meter: Rc<Meter>,
-    pub(crate) receive_pool: Rc<ReceivePool>,
-    pub(crate) send_pool: Rc<SendPool>,
+    pub(crate) receive_pool: ReceivePool,
+    pub(crate) send_pool: SendPool,
     /// Replaced when the single actors are started anew. None only while they are.
     singletons: RefCell<Option<Rc<Singletons>>>,
 }
@@ -42,8 +42,8 @@ impl Stage {
     pub(crate) fn new(
         shard: usize,
         meter: Rc<Meter>,
-        receive_pool: Rc<ReceivePool>,
-        send_pool: Rc<SendPool>,
+        receive_pool: ReceivePool,
+        send_pool: SendPool,
     ) -> Rc<Self> {
         Rc::new(Self { shard, meter, receive_pool, send_pool, singletons: RefCell::new(None) })
     }

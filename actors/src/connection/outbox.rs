@@ -62,9 +62,8 @@ impl Outbox {
                 outbox.events.push(event);
             }
         }
-        for spent in machine.take_spent() {
-            stage.receive_pool.give_back(spent);
-        }
+        // With the last slice of a receive buffer, the buffer goes back to its pool by itself.
+        drop(machine.take_spent());
         outbox.deadline = machine.deadline().map(|(at, _)| at);
         outbox.wanted = machine.transmit_wanted();
         count.turn(machine, now);
@@ -163,7 +162,7 @@ impl ConnectionActor {
         }
         if !batches.is_empty() {
             meter.sent(ActorType::Socket);
-            singletons.datagrams.do_send(SendDatagrams { batches: Box::new(batches) });
+            singletons.datagrams.do_send(SendDatagrams { batches });
         }
         if starved && !std::mem::replace(&mut self.waits_for_buffer, true) {
             self.stage.send_pool.wait(context.address().recipient());
