@@ -24,13 +24,17 @@
 pub mod application;
 pub mod endpoint;
 pub mod host;
+pub mod network;
 pub mod pair;
 pub mod puppet;
+pub mod seeds;
 pub mod settings;
 
 pub use application::{Application, Plan};
 pub use endpoint::{Datagram, Node};
 pub use host::Host;
+pub use network::{Conditions, Network, Weather};
 pub use pair::Pair;
 pub use puppet::Puppet;
+pub use seeds::{for_each_seed, for_seeds, is_full};
 pub use settings::{Settings, credentials};

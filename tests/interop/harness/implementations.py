@@ -24,11 +24,12 @@ class Server:
 class Client:
     """What a client is asked for; the first of get, close_request, wait_for_reset, datagrams, unidirectional, else streams."""
 
+    protocol: str = "echo"
     bytes: int = 1000
     streams: int = 1
     unidirectional: int = 0
     datagrams: int = 0
-    get: str | None = None  # path; with many paths `streams` counts them
+    get: str | None = None  # a path of the server's files
     output: pathlib.Path | None = None
     stdin: bool = False  # echoes its standard input to its standard output, where it can
     key_update: bool = False
@@ -45,8 +46,8 @@ class Implementation:
     name: str
     protocols = {"echo", "hq-interop"}
     has_ready_line = True
-    writes_key_log = True
-    prints_echo = True  # `echoed ...` and `served ...` lines
+    prints_served = False  # a line `served streams=N bytes=M` when a connection has ended
+    echoes_stdin = False
     updates_keys_by_itself = False
 
     def install(self) -> None:
@@ -65,6 +66,7 @@ class Implementation:
 class Peer(Implementation):
     """The drivers under peers/ have the same flags."""
 
+    prints_served = True
     program: list
 
     def __init__(self, name: str, program: list, installer, cannot: dict | None = None, updates_keys_by_itself: bool = False) -> None:
@@ -102,7 +104,6 @@ class Gtls(Implementation):
     name = "gtls"
     protocols = {"h3"}
     has_ready_line = False
-    prints_echo = False
     reasons = {
         "transfer-10mb-up": "HTTP/3 only: nothing echoes",
         "unidirectional": "HTTP/3 only: nothing echoes",
@@ -137,7 +138,7 @@ class Quicast(Implementation):
     """The command under test. What it has is read from its --help, so that the harness fits each of its builds."""
 
     name = "quicast"
-    prints_echo = False
+    echoes_stdin = True
 
     def __init__(self, binary: pathlib.Path) -> None:
         self.binary = binary
@@ -182,8 +183,8 @@ class Quicast(Implementation):
         return command
 
     def client(self, port: int, wanted: Client) -> list:
-        if wanted.get and "h3" in self.protocols and not wanted.output:
-            raise ValueError("a download needs a file")
+        if wanted.protocol == "h3":
+            return [self.binary, "get", f"https://127.0.0.1:{port}{wanted.get}", "-o", wanted.output, "--cacert", AUTHORITY]
         command = [self.binary, "echo", f"127.0.0.1:{port}", "--cacert", AUTHORITY]
         if wanted.get:
             return command + ["--alpn", "hq-interop", "--get", wanted.get, "-o", wanted.output]
@@ -195,12 +196,8 @@ class Quicast(Implementation):
             command += ["--close", wanted.close]
         return command + ["--key-update"] * wanted.key_update + ["--rebind"] * wanted.rebind
 
-    def http3_client(self, port: int, path: str, output: pathlib.Path) -> list:
-        return [self.binary, "get", f"https://127.0.0.1:{port}{path}", "-o", output, "--cacert", AUTHORITY]
-
 
 def peers() -> dict[str, Implementation]:
-    quic_go_version = "quic-go starts with version 2 only, which may well be spoken"
     known = [
         Peer("quinn", [install.QUINN], install.quinn),
         Peer("quic-go", [install.QUIC_GO], install.quic_go, updates_keys_by_itself=True),
@@ -212,5 +209,4 @@ def peers() -> dict[str, Implementation]:
         ),
         Gtls(),
     ]
-    del quic_go_version
     return {peer.name: peer for peer in known}

@@ -112,7 +112,7 @@ class Reader:
         self.secrets = secrets
         self.version = VERSION_1
         self.lengths = {True: 0, False: 0}  # of the ids in packets from the client, from the server
-        self.initial: list[dict[bool, Keys]] = []
+        self.initial: dict[bytes, dict[bool, Keys]] = {}
         self.one_rtt: dict[bool, list[Keys]] = {}
         self.phase = {True: 0, False: 0}
         self.largest: dict[tuple[str, bool], int] = {}
@@ -155,9 +155,10 @@ class Reader:
         length, at = varint(data, at)
         whole, rest = data[: at + length], data[at + length :]
         if packet.kind == "initial":
-            if packet.from_client:
-                self.initial.append(initial_keys(packet.destination, packet.version))
-            for keys in reversed(self.initial[:2] + self.initial[-2:]):
+            # The client's first id makes the keys, or that of a Retry packet; what it uses later does not.
+            if packet.from_client and len(self.initial) < 3:
+                self.initial.setdefault(packet.destination, initial_keys(packet.destination, packet.version))
+            for keys in reversed(self.initial.values()):
                 if self._open(packet, whole, at, keys[packet.from_client]):
                     break
         return packet, rest

@@ -47,12 +47,15 @@ class Server(QuicConnectionProtocol):
         super().__init__(*arguments, **keywords)
         self.alpn = None
         self.echoed = 0
+        self.streams = 0
         self.received: dict[int, bytearray] = {}
 
     def quic_event_received(self, event: events.QuicEvent) -> None:
         if isinstance(event, events.ProtocolNegotiated):
             self.alpn = event.alpn_protocol
         elif isinstance(event, events.ConnectionTerminated):
+            if self.alpn == "echo":
+                print(f"served streams={self.streams} bytes={self.echoed}")
             print(describe(event), flush=True)
         elif isinstance(event, events.DatagramFrameReceived):
             self._quic.send_datagram_frame(event.data)
@@ -74,6 +77,7 @@ class Server(QuicConnectionProtocol):
             self.options.key_update = False
             self._quic.request_key_update()
         if event.end_stream:
+            self.streams += 1
             del self.received[event.stream_id]
             # `close 42 bye` asks for the connection to be closed with that code and reason.
             if start.startswith(b"close "):

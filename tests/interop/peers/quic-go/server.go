@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 
 	"github.com/quic-go/quic-go"
 )
@@ -59,17 +60,22 @@ func serveConnection(connection *quic.Conn, root string) {
 		go echoUnidirectional(connection)
 		go echoDatagrams(connection)
 	}
-	for {
+	var bytes atomic.Int64
+	for streams := 0; ; streams++ {
 		stream, err := connection.AcceptStream(context.Background())
 		if err != nil {
+			if !files {
+				fmt.Printf("served streams=%d bytes=%d\n", streams, bytes.Load())
+			}
 			fmt.Println(describe(err))
 			return
 		}
 		go func() {
+			var err error
 			if files {
 				err = serveFile(stream, root)
 			} else {
-				err = echo(connection, stream)
+				err = echo(connection, stream, &bytes)
 			}
 			if err != nil {
 				fmt.Println("stream", err)
@@ -78,11 +84,13 @@ func serveConnection(connection *quic.Conn, root string) {
 	}
 }
 
-func echo(connection *quic.Conn, stream *quic.Stream) error {
+func echo(connection *quic.Conn, stream *quic.Stream, bytes *atomic.Int64) error {
 	var start head
-	if _, err := io.Copy(io.MultiWriter(stream, &start), stream); err != nil {
+	echoed, err := io.Copy(io.MultiWriter(stream, &start), stream)
+	if err != nil {
 		return err
 	}
+	bytes.Add(echoed)
 	// `close 42 bye` asks for the connection to be closed with that code and reason.
 	if request, found := strings.CutPrefix(string(start), "close "); found {
 		code, reason, err := codeAndReason(request)

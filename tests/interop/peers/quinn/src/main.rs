@@ -32,16 +32,14 @@ async fn main() -> ExitCode {
     }
 }
 
-/// The same reset key in each run, so that a server which comes back can send stateless resets.
+const KEY: u64 = 0x5175_6963_6173_7421;
+
+/// The same keys in each run, so that a server which comes back knows its ids and can send stateless resets.
 pub(crate) fn endpoint_config() -> EndpointConfig {
-    EndpointConfig::new(Arc::new(ring_key()))
+    let mut config = EndpointConfig::new(Arc::new(ResetKey(KEY)));
+    config.cid_generator(|| Box::new(quinn_proto::HashedConnectionIdGenerator::from_key(KEY)));
+    config
 }
-
-fn ring_key() -> impl quinn::crypto::HmacKey {
-    ResetKey(RESET_KEY)
-}
-
-const RESET_KEY: u64 = 0x5175_6963_6173_7421;
 
 /// Not a cryptographic key: both ends of these runs belong to the test.
 struct ResetKey(u64);

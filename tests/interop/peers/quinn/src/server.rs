@@ -9,6 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::net::SocketAddr;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Bytes echoed on a connection before --key-update acts.
 const KEY_UPDATE_AFTER: usize = 32 * 1024;
@@ -16,8 +17,7 @@ const KEY_UPDATE_AFTER: usize = 32 * 1024;
 pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let listen: SocketAddr = options.required("listen")?.parse()?;
     let socket = std::net::UdpSocket::bind(listen)?;
-    let endpoint =
-        Endpoint::new(endpoint_config(), Some(server_config(&options)?), socket, Arc::new(quinn::TokioRuntime))?;
+    let endpoint = Endpoint::new(own, Some(server_config(&options)?), socket, Arc::new(quinn::TokioRuntime))?;
     println!("listening on {}", endpoint.local_addr()?);
     let root = Arc::new(PathBuf::from(options.text("root").unwrap_or(".")));
     let (retry, key_update) = (options.has("retry"), options.has("key-update"));
@@ -73,14 +73,19 @@ async fn serve(incoming: Incoming, root: Arc<PathBuf>, key_update: bool) -> Resu
 }
 
 async fn echo(connection: &Connection, key_update: bool) {
+    let bytes = Arc::new(AtomicUsize::new(0));
+    let mut streams = 0;
     while let Ok((send, receive)) = connection.accept_bi().await {
-        let connection = connection.clone();
+        let (connection, bytes) = (connection.clone(), bytes.clone());
+        streams += 1;
         tokio::spawn(async move {
-            if let Err(failure) = echo_stream(&connection, send, receive, key_update).await {
-                println!("stream {failure}");
+            match echo_stream(&connection, send, receive, key_update).await {
+                Ok(echoed) => _ = bytes.fetch_add(echoed, Ordering::Relaxed),
+                Err(failure) => println!("stream {failure}"),
             }
         });
     }
+    println!("served streams={streams} bytes={}", bytes.load(Ordering::Relaxed));
 }
 
 async fn echo_stream(
@@ -88,7 +93,7 @@ async fn echo_stream(
     mut send: SendStream,
     mut receive: RecvStream,
     key_update: bool,
-) -> Result<(), Failure> {
+) -> Result<usize, Failure> {
     let mut text = Vec::new();
     let (mut echoed, mut updated) = (0, false);
     while let Some(chunk) = receive.read_chunk(64 * 1024, true).await? {
@@ -106,10 +111,10 @@ async fn echo_stream(
         && let Some((code, reason)) = close_request(&text)
     {
         connection.close(code.into(), reason.as_bytes());
-        return Ok(());
+        return Ok(echoed);
     }
     send.finish()?;
-    Ok(())
+    Ok(echoed)
 }
 
 /// `close 42 bye` asks the server to close the connection with that code and reason.

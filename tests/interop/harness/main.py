@@ -1,0 +1,148 @@
+"""Arguments, the order of the runs, and the lines printed."""
+
+import argparse
+import pathlib
+import signal
+import sys
+import time
+
+from . import install
+from .cases import CASES, PROBES
+from .implementations import Implementation, Peer, Quicast, peers
+from .processes import end_all
+from .runner import Failed, Run, Skipped
+
+
+class Tally:
+    """Prints a line for each case and counts."""
+
+    def __init__(self) -> None:
+        self.counts = {"pass": 0, "fail": 0, "skip": 0}
+
+    def line(self, peer: str, role: str, case: str, result: str, detail: str = "") -> None:
+        self.counts[result] += 1
+        print(f"{peer} {role} {case} {result} {detail}".rstrip(), flush=True)
+
+    def summary(self) -> int:
+        print(f"{self.counts['pass']} passed, {self.counts['fail']} failed, {self.counts['skip']} skipped", flush=True)
+        return 1 if self.counts["fail"] else 0
+
+
+def main(arguments: list[str]) -> int:
+    options = parse(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        if options.list:
+            return list_cases(options)
+        install.certificate()
+        install.files()
+        return self_test(options) if options.self_test else against_quicast(options)
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        end_all()
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="tests/interop/run", description="Runs quicast against other QUIC stacks over loopback.")
+    parser.add_argument("--peer", action="append", help="only this peer (may be repeated)")
+    parser.add_argument("--role", choices=["server", "client"], help="only with the peer in this role")
+    parser.add_argument("--case", action="append", help="only this case, or those that begin so (may be repeated)")
+    parser.add_argument("--list", action="store_true", help="name the peers and cases and end")
+    parser.add_argument("--binary", type=pathlib.Path, default=install.ROOT / "target/release/quicast", help="the quicast to test")
+    parser.add_argument("--self-test", action="store_true", help="peers against peers, without quicast")
+    options = parser.parse_args(arguments)
+    options.binary = options.binary.resolve()
+    for wanted in options.peer or []:
+        if wanted not in (*peers(), "probe"):
+            parser.error(f"no peer {wanted}; there are {', '.join(peers())}, probe")
+    for wanted in options.case or []:
+        if not any(name.startswith(wanted) for name in (*CASES, *PROBES)):
+            parser.error(f"no case {wanted}; there are {', '.join((*CASES, *PROBES))}")
+    return options
+
+
+def list_cases(options: argparse.Namespace) -> int:
+    for peer, role, case in plan(options):
+        print(peer, role, case)
+    return 0
+
+
+def plan(options: argparse.Namespace):
+    for peer in [*peers(), "probe"]:
+        if options.peer and peer not in options.peer:
+            continue
+        for role in ("server", "client") if peer != "probe" else ("server",):
+            if options.role and role != options.role:
+                continue
+            for case in CASES if peer != "probe" else PROBES:
+                if not options.case or any(case.startswith(wanted) for wanted in options.case):
+                    yield peer, role, case
+
+
+def against_quicast(options: argparse.Namespace) -> int:
+    tally = Tally()
+    quicast = Quicast(options.binary)
+    if not installed(quicast, tally):
+        return tally.summary()
+    known = {**peers(), "probe": Peer("probe", [], lambda: None)}
+    usable: dict[str, bool] = {}
+    for name, role, case in plan(options):
+        peer = known[name]
+        if name not in usable:
+            usable[name] = installed(peer, tally)
+        if not usable[name]:
+            continue
+        server, client = (peer, quicast) if role == "server" else (quicast, peer)
+        one(tally, name, role, case, server, client, f"{name}-{role}-{case}")
+    return tally.summary()
+
+
+def self_test(options: argparse.Namespace) -> int:
+    """Every pair of peers that has a protocol in common; the line names the server, its detail the client."""
+    tally = Tally()
+    usable = {name: peer for name, peer in peers().items() if (not options.peer or name in options.peer) and installed(peer, tally)}
+    for server in usable.values():
+        for client in usable.values():
+            if not server.protocols & client.protocols:
+                continue
+            for case in CASES:
+                if not options.case or any(case.startswith(wanted) for wanted in options.case):
+                    folder = f"self-test/{server.name}-{client.name}-{case}"
+                    one(tally, server.name, "server", case, server, client, folder, f"with {client.name}: ")
+    for case in PROBES:
+        for client in usable.values():
+            if client.name != "gtls" and (not options.case or any(case.startswith(wanted) for wanted in options.case)):
+                one(tally, "probe", "server", case, client, client, f"self-test/probe-{client.name}-{case}", f"with {client.name}: ")
+    return tally.summary()
+
+
+def installed(implementation: Implementation, tally: Tally) -> bool:
+    try:
+        implementation.install()
+    except install.NotInstalled as failure:
+        tally.line(implementation.name, "-", "install", "fail", str(failure))
+        return False
+    return True
+
+
+def one(tally: Tally, name: str, role: str, case: str, server: Implementation, client: Implementation, folder: str, prefix: str = "") -> None:
+    reason = server.cannot(case, "server") or client.cannot(case, "client")
+    if reason:
+        tally.line(name, role, case, "skip", prefix + reason)
+        return
+    run = Run(server, client, folder)
+    started = time.monotonic()
+    try:
+        detail = {**CASES, **PROBES}[case](run)
+        result = "pass"
+    except Skipped as skipped:
+        result, detail = "skip", str(skipped)
+    except Failed as failure:
+        result, detail = "fail", f"{failure}; logs in {run.folder.relative_to(install.ROOT)}"
+    except Exception as failure:  # one broken case must not take the others with it
+        result, detail = "fail", f"the harness broke: {failure!r}; logs in {run.folder.relative_to(install.ROOT)}"
+    finally:
+        run.close()
+    (run.folder / "result").write_text(f"{result} {time.monotonic() - started:.2f} s {detail}\n")
+    tally.line(name, role, case, result, prefix + detail)
