@@ -233,6 +233,7 @@ impl Connection {
             observed: None,
             awaiting_window: false,
             window_was_full: false,
+            marking: false,
             probes: [0; 3],
             ack_only_packets: 0,
             next_skipped,

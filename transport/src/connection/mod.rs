@@ -115,6 +115,8 @@ pub struct Connection {
     awaiting_window: bool,
     /// Whether the window was full at some time since the controller was last told something.
     window_was_full: bool,
+    /// Whether the datagrams of this batch carry ECT(0): one mark for all of them.
+    marking: bool,
     probes: [u8; 3],
     ack_only_packets: u32,
     /// The next packet number that is left out, to catch who acknowledges what was never sent.

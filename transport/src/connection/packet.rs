@@ -167,7 +167,7 @@ impl Connection {
                 bytes: u16::try_from(length).unwrap_or(u16::MAX),
                 ack_eliciting: packet.eliciting,
                 in_flight: packet.in_flight,
-                ecn: self.marks_ecn(),
+                ecn: self.marking,
                 mtu_probe: false,
                 tokens,
             },
