@@ -89,10 +89,15 @@ struct Link {
     random: u64,
     /// Losses that the present burst still takes.
     burst: u32,
+    /// When it is over whatever was lost.
+    burst_ends: Time,
     /// When the last datagram in the queue has left it.
     free_at: Time,
     waiting: std::collections::VecDeque<Time>,
 }
+
+/// How long a burst of losses lasts at most.
+const BURST: Duration = Duration::from_millis(100);
 
 /// What became of datagrams; for assertions that a case did what it says.
 #[derive(Clone, Copy, Debug, Default)]
@@ -170,6 +175,7 @@ impl Network {
             conditions,
             random: splitmix(&mut seed),
             burst: 0,
+            burst_ends: started,
             free_at: started,
             waiting: std::collections::VecDeque::new(),
         });
@@ -194,6 +200,7 @@ impl Network {
     pub fn set_conditions(&mut self, conditions: [Conditions; 2]) {
         for (link, conditions) in self.links.iter_mut().zip(conditions) {
             link.conditions = conditions;
+            link.burst = 0;
         }
     }
 
@@ -251,10 +258,17 @@ impl Network {
             }
             self.fates.delivered += 1;
         }
+        trace(self.now, "to server", &to_server);
+        trace(self.now, "to client", &to_client);
         self.server.receive(self.now, to_server);
         self.client.receive(self.now, to_client);
         self.server.handle_time(self.now);
         self.client.handle_time(self.now);
+        if is_traced() {
+            for node in self.client.nodes.iter().chain(&self.server.nodes) {
+                eprintln!("  {}", describe(node));
+            }
+        }
     }
 
     /// The address that the client's NAT gives it now.
@@ -312,7 +326,7 @@ impl Network {
             self.fates.too_large += 1;
             return;
         }
-        if dark || link.loses() {
+        if dark || link.loses(self.now) {
             self.fates.lost += 1;
             return;
         }
@@ -366,6 +380,19 @@ impl Network {
     }
 }
 
+/// Whether every step is to be told on standard error (`SIM_TRACE=1`, best with `SIM_SEED=`).
+fn is_traced() -> bool {
+    static TRACED: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
+    *TRACED.get_or_init(|| std::env::var_os("SIM_TRACE").is_some())
+}
+
+fn trace(now: Time, way: &str, datagrams: &[Datagram]) {
+    if is_traced() && !datagrams.is_empty() {
+        let sizes: Vec<usize> = datagrams.iter().map(|datagram| datagram.bytes.len()).collect();
+        eprintln!("{now:?} {way}: {sizes:?}");
+    }
+}
+
 /// Whether nothing is left of what a node's application did.
 pub fn is_quiet(node: &Node) -> bool {
     let ledger = node.connection.ledger();
@@ -414,16 +441,18 @@ impl Link {
         self.below(1000) < thousandths
     }
 
-    fn loses(&mut self) -> bool {
+    fn loses(&mut self, now: Time) -> bool {
         let (begins, alone) = (self.chance(self.conditions.burst), self.chance(self.conditions.loss));
         let length = 1 + self.below(self.conditions.burst_length.max(1));
         if self.burst == 0 && begins {
             self.burst = length;
+            self.burst_ends = now + BURST;
         }
-        if self.burst > 0 {
+        if self.burst > 0 && now < self.burst_ends {
             self.burst -= 1;
             return true;
         }
+        self.burst = 0;
         alone
     }
 

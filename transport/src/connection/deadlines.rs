@@ -4,6 +4,7 @@ use codec::Time;
 use recovery::{DeadlineKind, SpaceId};
 
 use super::Connection;
+use super::packet::level_of;
 use super::state::State;
 use crate::limits::{self, Limit};
 use crate::output::{CloseReason, DeadlineReason};
@@ -97,33 +98,43 @@ impl Connection {
             self.end_silently(CloseReason::IdleTimeout);
             return;
         }
-        if let Some((space, count)) = probes {
-            self.prepare_probes(space, count);
+        if let Some((space, _)) = probes {
+            self.probe_other_spaces(space);
         }
     }
 
-    /// Makes sure that there is something to say in a probe (RFC 9002 §6.2.4).
-    fn prepare_probes(&mut self, space: SpaceId, count: u8) {
-        for _ in 0..count {
-            //= https://www.rfc-editor.org/rfc/rfc9002#section-6.2.4
-            //# In addition to sending data in the packet number space for which the timer
-            //# expired, the sender SHOULD send ack-eliciting packets from other packet number
-            //# spaces with in-flight data, coalescing packets if possible.
-            let Some(tokens) = self.recovery.take_probe_tokens(space) else { break };
-            for token in tokens {
-                self.on_probe_token(token);
+    /// A probe of one space is due: the others of the handshake go with it, if something of theirs is in flight.
+    fn probe_other_spaces(&mut self, due: SpaceId) {
+        //= https://www.rfc-editor.org/rfc/rfc9002#section-6.2.4
+        //# In addition to sending data in the packet number space for which the timer
+        //# expired, the sender SHOULD send ack-eliciting packets from other packet number
+        //# spaces with in-flight data, coalescing packets if possible.
+        let probes = self.probes[due.index()];
+        for space in [SpaceId::Initial, SpaceId::Handshake] {
+            if self.recovery.has_ack_eliciting_in_flight(space) {
+                self.probes[space.index()] = self.probes[space.index()].max(probes);
             }
         }
-        if space == SpaceId::Initial
-            && let Some(tokens) = self.recovery.take_probe_tokens(SpaceId::Handshake)
-        {
-            self.probes[SpaceId::Handshake.index()] = 1;
-            for token in tokens {
-                self.on_probe_token(token);
+    }
+
+    /// Makes sure that there is something to say in the next probe of each space that owes one (RFC 9002 §6.2.4): what
+    /// the oldest packet in flight said, or else a PING.
+    ///
+    /// Done for one probe at a time, so that two of them say the same if nothing else is in flight.
+    pub(super) fn fill_probes(&mut self) {
+        for space in SpaceId::ALL {
+            if self.probes[space.index()] == 0 || !self.keys.can_seal(level_of(space)) {
+                continue;
             }
-        }
-        if !self.wants_to_send(space) {
-            self.ping[space.index()] = true;
+            while !self.wants_to_send(space) {
+                let Some(tokens) = self.recovery.take_probe_tokens(space) else {
+                    self.ping[space.index()] = true;
+                    break;
+                };
+                for token in tokens {
+                    self.on_probe_token(token);
+                }
+            }
         }
     }
 

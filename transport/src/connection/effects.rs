@@ -129,6 +129,11 @@ impl Connection {
             self.probes[space.index()] = count;
             self.stats.probe_timeouts[space.index()] += 1;
         }
+        if outcome.lost_bytes > 0 && space != SpaceId::Application {
+            // "or when entering recovery" (RFC 9002 §7): what the handshake lost must not wait behind 1-RTT packets that
+            // the peer cannot read, and so will not acknowledge, before it has it.
+            self.probes[space.index()] = self.probes[space.index()].max(1);
+        }
         if let Some(size) = outcome.mtu_probe_acknowledged {
             self.stats.mtu_probes_acknowledged += 1;
             if self.paths.mtu().on_probe_acknowledged(size).is_some() {

@@ -53,6 +53,7 @@ impl Connection {
 
     fn transmit_current(&mut self, now: Time, buffer: &mut [u8]) -> Option<Transmit> {
         self.wanted = None;
+        self.marking = self.config.ecn && self.recovery.marks_ecn();
         let size = usize::from(self.paths.current().datagram_size());
         let mut segment_size = 0;
         let mut used = 0;
@@ -80,14 +81,10 @@ impl Connection {
         Transmit {
             remote: path.remote(),
             local: path.local(),
-            ecn: self.marks_ecn().then_some(recovery::Ecn::Ect0),
+            ecn: self.marking.then_some(recovery::Ecn::Ect0),
             segment_size,
             length,
         }
-    }
-
-    pub(super) fn marks_ecn(&self) -> bool {
-        self.config.ecn && self.recovery.marks_ecn()
     }
 
     fn count_datagram(&mut self, length: usize) {
@@ -98,6 +95,7 @@ impl Connection {
     /// Builds the next datagram for the current path and says how long it is.
     fn build_datagram(&mut self, now: Time, datagram: &mut [u8]) -> Option<usize> {
         let room = self.amplification_room(now, datagram.len())?;
+        self.fill_probes();
         let permission = self.permission(now, room);
         let mut length = 0;
         let mut in_flight = false;

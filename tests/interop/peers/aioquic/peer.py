@@ -117,6 +117,16 @@ async def run_server(options: argparse.Namespace) -> None:
     await asyncio.Event().wait()
 
 
+class Relay(asyncio.DatagramProtocol):
+    """Gives what comes to another port to the client."""
+
+    def __init__(self, client: "Client") -> None:
+        self.client = client
+
+    def datagram_received(self, data: bytes, address: tuple) -> None:
+        self.client.datagram_received(data, address)
+
+
 class Client(QuicConnectionProtocol):
     """The client's connection; what arrives is collected by stream."""
 
@@ -160,9 +170,10 @@ class Client(QuicConnectionProtocol):
         other = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
         other.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         other.bind(("::", 0))
+        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(lambda: Relay(self), sock=other)
+        # Both in one step: no packet may carry the new id from the old port.
         self._quic.change_connection_id()
-        # The protocol sends through the transport it was made aware of last.
-        await asyncio.get_running_loop().create_datagram_endpoint(lambda: self, sock=other)
+        self._transport = transport
         self.transmit()
 
 

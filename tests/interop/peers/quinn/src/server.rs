@@ -17,6 +17,8 @@ const KEY_UPDATE_AFTER: usize = 32 * 1024;
 pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let listen: SocketAddr = options.required("listen")?.parse()?;
     let socket = std::net::UdpSocket::bind(listen)?;
+    let mut own = endpoint_config();
+    own.supported_versions(vec![1]);
     let endpoint = Endpoint::new(own, Some(server_config(&options)?), socket, Arc::new(quinn::TokioRuntime))?;
     println!("listening on {}", endpoint.local_addr()?);
     let root = Arc::new(PathBuf::from(options.text("root").unwrap_or(".")));
