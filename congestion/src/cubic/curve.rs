@@ -44,11 +44,8 @@ impl Curve {
     pub(super) fn new(window: u64, saturation: u64, datagram_size: u16) -> Self {
         let segment = u64::from(datagram_size).max(1);
         //= https://www.rfc-editor.org/rfc/rfc9438#section-4.10
-        //# It then increases its congestion window size using Figure 1, where t
-        //# is the elapsed time since the beginning of the current congestion
-        //# avoidance stage, K is set to 0, and W_max is set to the congestion
-        //# window size at the beginning of the current congestion avoidance
-        //# stage.
+        //# is set to the congestion window size at the beginning of the current
+        //# congestion avoidance stage.
         if saturation <= window {
             return Self { plateau: window, k: 0, segment };
         }

@@ -176,10 +176,7 @@ impl Cubic {
         self.shape.stage = None;
         //= https://www.rfc-editor.org/rfc/rfc9438#section-4.8
         //# During the first congestion avoidance stage after a timeout, CUBIC
-        //# increases its congestion window size using Figure 1, where t is the
-        //# elapsed time since the beginning of the current congestion avoidance
-        //# stage, K is set to 0, and W_max is set to the congestion window size
-        //# at the beginning of the current congestion avoidance stage.
+        //# increases its congestion window size using
         self.shape.saturation = 0;
         self.recovery.forget();
         self.undo = None;

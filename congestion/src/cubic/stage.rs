@@ -68,10 +68,10 @@ impl Stage {
     /// Moves W_est as Reno's window would.
     fn estimate(&mut self, window: u64, prior: u64, bytes: u64) {
         let reno = mul_div(scale(self.segment), scale(bytes), window);
+        // Once W_est reached the window before the reduction, alpha is set
         //= https://www.rfc-editor.org/rfc/rfc9438#section-4.3
-        //# Once W_est has grown to reach the cwnd at the time of most recently
-        //# setting ssthresh -- that is, W_est >= cwnd_prior -- the sender SHOULD
-        //# set alpha_cubic to 1
+        //# to 1 to ensure that it can achieve the same congestion window increment
+        //# rate as Reno
         let reached = self.estimate >= scale(prior);
         self.estimate = limit(self.estimate.saturating_add(if reached { reno } else { alpha(reno) }));
     }
