@@ -39,12 +39,7 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    pub(crate) fn new(
-        shard: usize,
-        meter: Rc<Meter>,
-        receive_pool: ReceivePool,
-        send_pool: SendPool,
-    ) -> Rc<Self> {
+    pub(crate) fn new(shard: usize, meter: Rc<Meter>, receive_pool: ReceivePool, send_pool: SendPool) -> Rc<Self> {
         Rc::new(Self { shard, meter, receive_pool, send_pool, singletons: RefCell::new(None) })
     }
 

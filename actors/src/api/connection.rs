@@ -136,7 +136,10 @@ impl Connection {
     ///
     /// # Errors
     /// [`SetCongestionError`] if the connection is over, or another change is under way.
-    pub async fn set_congestion(&self, algorithm: congestion::Algorithm) -> Result<CongestionChange, SetCongestionError> {
+    pub async fn set_congestion(
+        &self,
+        algorithm: congestion::Algorithm,
+    ) -> Result<CongestionChange, SetCongestionError> {
         let orders = self.port.orders().ok_or(SetCongestionError::Closed)?;
         let (reply, answer) = oneshot::channel();
         orders.congestion.do_send(SetCongestion { algorithm, reply });

@@ -13,7 +13,7 @@ use telemetry::recovery::{EcnValidation, LossTrigger};
 use telemetry::stream::{StreamOutcome, StreamType};
 use telemetry::timer::Timer;
 use telemetry::tls::{Alert, CipherSuite, EarlyData, Group, HandshakeResult, Resumption};
-use telemetry::{Label as _, Share, ShardMetrics};
+use telemetry::{Label as _, ShardMetrics, Share};
 use transport::Connection;
 use transport::connection::State;
 use transport::output::{CloseReason, DeadlineReason};
@@ -290,7 +290,8 @@ fn add_recovery(metrics: &ShardMetrics, stats: &Stats) {
     recovery.packets_acked.add_all(&stats.packets_acknowledged);
     recovery.pto_expirations.add_all(&stats.probe_timeouts);
     for (index, space) in Space::ALL.iter().enumerate() {
-        recovery.packets_lost[(*space, LossTrigger::PacketThreshold)].add(stats.packets_lost_by_packet_threshold[index]);
+        recovery.packets_lost[(*space, LossTrigger::PacketThreshold)]
+            .add(stats.packets_lost_by_packet_threshold[index]);
         recovery.packets_lost[(*space, LossTrigger::TimeThreshold)].add(stats.packets_lost_by_time_threshold[index]);
     }
     recovery.lost_bytes.add(stats.lost_bytes);
@@ -359,4 +360,3 @@ pub(crate) const fn state_name(state: State) -> &'static str {
         State::Drained => "drained",
     }
 }
-

@@ -91,11 +91,7 @@ impl Outbox {
     /// Takes the facts of promoted streams out, each for its own actor.
     fn sort_promoted(
         &mut self,
-        promoted: &std::collections::HashMap<
-            codec::StreamId,
-            Recipient<StreamsInput>,
-            foldhash::fast::FixedState,
-        >,
+        promoted: &std::collections::HashMap<codec::StreamId, Recipient<StreamsInput>, foldhash::fast::FixedState>,
     ) {
         let mut rest = Vec::new();
         let mut last = None;
@@ -171,9 +167,7 @@ impl ConnectionActor {
             context.stop();
         } else if more && !std::mem::replace(&mut self.turn_open, true) {
             // Go on after every other runnable actor of the shard had its turn.
-            context.spawn(
-                tokio::task::yield_now().into_actor(self).map(|(), actor, context| actor.end_turn(context)),
-            );
+            context.spawn(tokio::task::yield_now().into_actor(self).map(|(), actor, context| actor.end_turn(context)));
         }
     }
 

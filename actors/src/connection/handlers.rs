@@ -1,0 +1,294 @@
+//! What a connection's actor does with each message: feed the machine, open a turn.
+
+use actix::{ActorContext, Context, Handler};
+use telemetry::actor::ActorType;
+
+use super::ConnectionActor;
+use super::messages::{
+    CloseConnection, ConnectionInput, Promoted, SendDatagram, SetCongestion, SnapshotTaken, StageRestarted,
+    StatelessResetReceived, StreamsOutput, UpdateKeys, WindowUpdated,
+};
+use crate::api::connection::{CongestionChange, SetCongestionError};
+use crate::clock;
+use crate::congestion::messages::TakeSnapshot;
+use crate::down::{Cause, Child, Down, Stop};
+use crate::pacer::messages::TransmitGranted;
+use crate::socket::messages::BuffersFreed;
+use crate::streams::messages::CloseWhenIdle;
+use crate::timer::messages::DeadlineReached;
+
+impl Handler<ConnectionInput> for ConnectionActor {
+    type Result = ();
+
+    fn handle(&mut self, input: ConnectionInput, context: &mut Context<Self>) {
+        self.inputs += 1;
+        self.feed(context, |state| {
+            for datagrams in *input.datagrams {
+                state.machine.handle_datagrams(input.at, datagrams);
+            }
+        });
+    }
+}
+
+impl Handler<StreamsOutput> for ConnectionActor {
+    type Result = ();
+
+    fn handle(&mut self, mut message: StreamsOutput, context: &mut Context<Self>) {
+        let now = clock::now();
+        self.feed(context, |state| state.machine.handle_streams(now, &mut message.outputs));
+    }
+}
+
+impl Handler<WindowUpdated> for ConnectionActor {
+    type Result = ();
+
+    fn handle(&mut self, message: WindowUpdated, context: &mut Context<Self>) {
+        // An earlier path's controller has nothing to say about this one.
+        if message.path == self.path {
+            let now = clock::now();
+            self.feed(context, |state| {
+                state.machine.handle_window(now, message.window);
+                state.count.congestion_state = message.state;
+            });
+        }
+    }
+}
+
+impl Handler<DeadlineReached> for ConnectionActor {
+    type Result = ();
+
+    fn handle(&mut self, message: DeadlineReached, context: &mut Context<Self>) {
+        self.armed = None;
+        let now = clock::now().max(message.at);
+        self.feed(context, |state| {
+            if let Some((at, reason)) = state.machine.deadline()
+                && at <= now
+            {
+                state.count.expired(reason);
+            }
+            state.machine.handle_deadline(now);
+        });
+    }
+}
+
+impl Handler<TransmitGranted> for ConnectionActor {
+    type Result = ();
+
+    fn handle(&mut self, _: TransmitGranted, context: &mut Context<Self>) {
+        let now = clock::now();
+        self.feed(context, |state| {
+            state.count.granted();
+            state.machine.handle_granted(now);
+        });
+    }
+}
+
+impl Handler<BuffersFreed> for ConnectionActor {
+    type Result = ();
+
+    fn handle(&mut self, _: BuffersFreed, context: &mut Context<Self>) {
+        self.waits_for_buffer = false;
+        let now = clock::now();
+        self.feed(context, |state| state.machine.handle_granted(now));
+    }
+}
+
+impl Handler<StatelessResetReceived> for ConnectionActor {
+    type Result = ();
+
+    fn handle(&mut self, _: StatelessResetReceived, context: &mut Context<Self>) {
+        let now = clock::now();
+        self.feed(context, |state| state.machine.handle_stateless_reset(now));
+    }
+}
+
+impl Handler<CloseConnection> for ConnectionActor {
+    type Result = ();
+
+    fn handle(&mut self, message: CloseConnection, context: &mut Context<Self>) {
+        if message.when_idle {
+            if let Some(streams) = &self.streams {
+                self.stage.meter.sent(ActorType::Streams);
+                streams.do_send(CloseWhenIdle);
+            }
+            return;
+        }
+        let now = clock::now();
+        self.feed(context, |state| state.machine.close(now, message.code, &message.reason));
+    }
+}
+
+impl Handler<SendDatagram> for ConnectionActor {
+    type Result = ();
+
+    fn handle(&mut self, message: SendDatagram, context: &mut Context<Self>) {
+        self.feed(context, |state| {
+            if state.machine.send_datagram(message.data).is_err() {
+                // The handle has checked; the path became smaller meanwhile.
+                state.count.datagram_too_large();
+            }
+        });
+    }
+}
+
+impl Handler<UpdateKeys> for ConnectionActor {
+    type Result = ();
+
+    fn handle(&mut self, message: UpdateKeys, context: &mut Context<Self>) {
+        let now = clock::now();
+        self.feed(context, |state| {
+            let _caller_gone = message.reply.send(state.machine.update_keys(now));
+        });
+    }
+}
+
+impl Handler<SetCongestion> for ConnectionActor {
+    type Result = ();
+
+    fn handle(&mut self, message: SetCongestion, context: &mut Context<Self>) {
+        let open = self.state.get().is_some_and(|state| state.machine.state().is_open());
+        let refusal = match &self.congestion {
+            None => Some(SetCongestionError::Closed),
+            Some(_) if !open => Some(SetCongestionError::Closed),
+            Some(_) if self.switch.is_some() => Some(SetCongestionError::Busy),
+            Some(congestion) => {
+                self.stage.meter.sent(ActorType::Congestion);
+                congestion.do_send(TakeSnapshot);
+                None
+            }
+        };
+        match refusal {
+            Some(refusal) => {
+                let _caller_gone = message.reply.send(Err(refusal));
+            }
+            None => self.switch = Some(message),
+        }
+        self.open_turn(context);
+    }
+}
+
+impl Handler<SnapshotTaken> for ConnectionActor {
+    type Result = ();
+
+    /// A controller ended. Either another was asked for, or it panicked: then NewReno goes on from what it knew.
+    fn handle(&mut self, message: SnapshotTaken, context: &mut Context<Self>) {
+        if message.path != self.path {
+            return;
+        }
+        let now = clock::now();
+        let switch = self.switch.take();
+        let algorithm = match &switch {
+            Some(switch) => switch.algorithm,
+            None => congestion::Algorithm::NewReno,
+        };
+        let controller = algorithm.start_from(&message.snapshot, now);
+        let window = controller.window();
+        self.start_congestion(context, controller);
+        let before = message.snapshot;
+        if message.failed {
+            tracing::error!(
+                connection = self.port.id(),
+                controller = before.controller,
+                "a congestion controller panicked"
+            );
+        }
+        self.feed(context, |state| {
+            state.machine.forget_awaited_window();
+            state.machine.handle_window(now, window);
+            state.count.congestion = algorithm.name();
+            if let Some(switch) = switch {
+                state.count.switched(before.controller, algorithm.name());
+                let change = CongestionChange {
+                    from: before.controller,
+                    to: algorithm.name(),
+                    window_before: before.congestion_window,
+                    window_after: window.congestion_window,
+                };
+                let _caller_gone = switch.reply.send(Ok(change));
+            }
+        });
+    }
+}
+
+impl Handler<Promoted> for ConnectionActor {
+    type Result = ();
+
+    fn handle(&mut self, message: Promoted, context: &mut Context<Self>) {
+        self.feed(context, |state| {
+            state.promoted.insert(message.id, message.inputs);
+        });
+    }
+}
+
+impl Handler<Down> for ConnectionActor {
+    type Result = ();
+
+    /// A child ended. Streams, finished: the connection is over already. Streams, panicked: bytes are lost, so the
+    /// connection closes with INTERNAL_ERROR. A stream, finished: forgotten. A stream, panicked: as for Streams.
+    fn handle(&mut self, message: Down, context: &mut Context<Self>) {
+        if let Child::Stream(id) = message.child {
+            self.feed(context, |state| {
+                state.promoted.remove(&id);
+            });
+        }
+        if message.cause == Cause::Panicked {
+            tracing::error!(connection = self.port.id(), child = ?message.child, "a stream's actor panicked");
+            let now = clock::now();
+            self.feed(context, |state| state.machine.close_internal(now, "the keeper of a stream failed"));
+        }
+    }
+}
+
+impl Handler<StageRestarted> for ConnectionActor {
+    type Result = ();
+
+    fn handle(&mut self, _: StageRestarted, context: &mut Context<Self>) {
+        self.waits_for_buffer = false;
+        self.register(context);
+        let now = clock::now();
+        self.feed(context, |state| state.machine.handle_granted(now));
+    }
+}
+
+impl Handler<Stop> for ConnectionActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Stop, context: &mut Context<Self>) {
+        context.stop();
+    }
+}
+
+#[cfg(feature = "fault-injection")]
+mod fault {
+    use super::*;
+    use crate::down::Panic;
+
+    /// Makes a child of the connection panic instead of itself.
+    #[derive(Clone, Copy, Debug, actix::Message)]
+    #[rtype(result = "()")]
+    pub(crate) struct PanicChild(pub(crate) ActorType);
+
+    impl Handler<Panic> for ConnectionActor {
+        type Result = ();
+
+        fn handle(&mut self, _: Panic, context: &mut Context<Self>) {
+            self.feed(context, |_| panic!("injected into a Connection actor"));
+        }
+    }
+
+    impl Handler<PanicChild> for ConnectionActor {
+        type Result = ();
+
+        fn handle(&mut self, message: PanicChild, context: &mut Context<Self>) {
+            match message.0 {
+                ActorType::Streams => self.streams.iter().for_each(|actor| actor.do_send(Panic)),
+                ActorType::Congestion => self.congestion.iter().for_each(|actor| actor.do_send(Panic)),
+                ActorType::Stream => self.streams.iter().for_each(|actor| actor.do_send(crate::streams::PanicPromoted)),
+                _ => actix::AsyncContext::notify(context, Panic),
+            }
+        }
+    }
+}
+
+#[cfg(feature = "fault-injection")]
+pub(crate) use fault::PanicChild;
