@@ -1,0 +1,201 @@
+//! [`Incoming`]: the socket as a stream of batches.
+//!
+//! One batch is one `recvmmsg`: up to 16 buffers, each with up to 64 datagrams of one sender; one with nothing in it takes
+//! a place like any other. After each batch the stream lets everybody else on the thread run.
+
+use std::cell::RefCell;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use futures_core::Stream;
+use telemetry::Label;
+use telemetry::socket::{Codepoint, Operation};
+use tokio::time::{Sleep, sleep};
+use transport::output::ReceivedDatagrams;
+
+use super::io::{Received, SocketIo};
+use super::messages::DatagramsReceived;
+use super::send::error_label;
+use super::udp::RECEIVE_MESSAGES;
+use crate::batch::{BUFFER_SIZE, ReceivePool};
+use crate::clock;
+use crate::credit::Credit;
+use crate::meter::Meter;
+
+/// A buffer that is filled less than this is not lent: what is in it is copied, so that a lone datagram does not keep 64 KiB
+/// from being used.
+const COPIED_BELOW: usize = BUFFER_SIZE / 8;
+/// How long to wait when all buffers are in use. Nobody tells when one is dropped.
+const NO_BUFFERS_PAUSE: Duration = Duration::from_millis(1);
+/// Errors in a row after which the socket is left alone for a while.
+const ERRORS_IN_A_ROW: u32 = 16;
+const ERRORS_PAUSE: Duration = Duration::from_millis(10);
+/// One batch in so many is asked for its delay in the kernel.
+const LATENCY_SAMPLED: u64 = 64;
+
+pub(super) struct Incoming {
+    socket: Rc<RefCell<SocketIo>>,
+    pool: ReceivePool,
+    credit: Credit,
+    meter: Rc<Meter>,
+    /// Whole buffers, ready to be filled.
+    buffers: Vec<BytesMut>,
+    /// What the last call said about them.
+    received: Vec<Received>,
+    /// How many buffers to offer: doubled whenever all were filled, so that a quiet endpoint does not hold a megabyte.
+    offered: usize,
+    /// Others' turn.
+    yields: bool,
+    pause: Option<Pin<Box<Sleep>>>,
+    errors: u32,
+    batches: u64,
+}
+
+impl Incoming {
+    pub(super) fn new(socket: Rc<RefCell<SocketIo>>, pool: ReceivePool, credit: Credit, meter: Rc<Meter>) -> Self {
+        Self {
+            socket,
+            pool,
+            credit,
+            meter,
+            buffers: Vec::with_capacity(RECEIVE_MESSAGES),
+            received: Vec::with_capacity(RECEIVE_MESSAGES),
+            offered: 1,
+            yields: false,
+            pause: None,
+            errors: 0,
+            batches: 0,
+        }
+    }
+
+    /// Ready when there is at least one buffer to receive into.
+    fn poll_buffers(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            while self.buffers.len() < self.offered
+                && let Some(buffer) = self.pool.take()
+            {
+                self.buffers.push(buffer);
+            }
+            if !self.buffers.is_empty() {
+                return Poll::Ready(());
+            }
+            self.pause = Some(Box::pin(sleep(NO_BUFFERS_PAUSE)));
+            ready!(self.poll_pause(cx));
+        }
+    }
+
+    fn poll_pause(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(pause) = &mut self.pause {
+            ready!(pause.as_mut().poll(cx));
+            self.pause = None;
+        }
+        Poll::Ready(())
+    }
+
+    /// Counts an error, and decides whether to go on at once. None of them ends anything: on a socket that all
+    /// connections share, an error is about a datagram or about a stranger.
+    fn on_error(&mut self, error: &io::Error) {
+        self.meter.metrics().socket.errors[(Operation::Receive, error_label(error))].add(1);
+        self.errors += 1;
+        if self.errors >= ERRORS_IN_A_ROW {
+            self.errors = 0;
+            self.pause = Some(Box::pin(sleep(ERRORS_PAUSE)));
+        }
+    }
+
+    fn batch(&mut self) -> DatagramsReceived {
+        let at = clock::now();
+        self.count();
+        if self.received.len() == self.offered {
+            self.offered = (self.offered * 2).min(RECEIVE_MESSAGES);
+        }
+        let batch = self.received.iter().zip(&mut self.buffers).map(|(received, buffer)| ReceivedDatagrams {
+            remote: received.remote,
+            local: received.local,
+            ecn: received.ecn,
+            segment_size: received.segment_size,
+            buffer: if received.length < COPIED_BELOW {
+                BytesMut::from(&buffer[..received.length])
+            } else {
+                self.pool.lend(std::mem::take(buffer), received.length)
+            },
+        });
+        let batch = batch.collect();
+        self.buffers.retain(|buffer| !buffer.is_empty());
+        DatagramsReceived { at, batch }
+    }
+
+    fn count(&mut self) {
+        let metrics = &self.meter.metrics().socket;
+        let (mut datagrams, mut bytes, mut marks) = (0, 0, [0; Codepoint::NAMES.len()]);
+        for received in &self.received {
+            let count = datagrams_in(received);
+            datagrams += count;
+            bytes += received.length as u64;
+            marks[codepoint(received).index()] += count;
+        }
+        metrics.receive_calls.add(1);
+        metrics.received_datagrams.add(datagrams);
+        metrics.received_bytes.add(bytes);
+        metrics.receive_batch.record_size(datagrams);
+        metrics.ecn_received.add_all(&marks);
+        if self.batches.is_multiple_of(LATENCY_SAMPLED)
+            && let Some(timestamp) = self.received.first().and_then(|received| received.timestamp)
+        {
+            metrics.receive_latency.record_time(clock::wall().saturating_sub(timestamp));
+        }
+        self.batches += 1;
+    }
+}
+
+impl Stream for Incoming {
+    type Item = DatagramsReceived;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<DatagramsReceived>> {
+        let this = self.get_mut();
+        if std::mem::take(&mut this.yields) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        loop {
+            ready!(this.poll_pause(cx));
+            ready!(this.credit.poll_available(cx));
+            ready!(this.poll_buffers(cx));
+            let result = this.socket.borrow_mut().poll_receive(cx, &mut this.buffers, &mut this.received);
+            match ready!(result) {
+                Ok(()) => {
+                    this.errors = 0;
+                    this.yields = true;
+                    return Poll::Ready(Some(this.batch()));
+                }
+                Err(error) => this.on_error(&error),
+            }
+        }
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        for buffer in self.buffers.drain(..) {
+            self.pool.give_back(buffer);
+        }
+    }
+}
+
+/// An empty datagram is one, too.
+fn datagrams_in(received: &Received) -> u64 {
+    received.length.div_ceil(received.segment_size.max(1)).max(1) as u64
+}
+
+fn codepoint(received: &Received) -> Codepoint {
+    match received.ecn {
+        None => Codepoint::NotEct,
+        Some(recovery::Ecn::Ect0) => Codepoint::Ect0,
+        Some(recovery::Ecn::Ect1) => Codepoint::Ect1,
+        Some(recovery::Ecn::Ce) => Codepoint::Ce,
+    }
+}

@@ -1,0 +1,213 @@
+//! The kernel's UDP socket: `recvmmsg` with GRO, `sendmsg` with GSO, ECN and packet information both ways, through
+//! `quinn-udp`.
+
+use std::io::{self, IoSliceMut};
+use std::net::{SocketAddr, UdpSocket};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use codec::Time;
+use nix::errno::Errno;
+use quinn_udp::{EcnCodepoint, RecvMeta, Transmit, UdpSocketState};
+use recovery::Ecn;
+use tokio::io::Interest;
+
+use super::io::{KernelBuffers, KernelCounters, Offloads, Outgoing, Received, SendError};
+use super::kernel;
+use crate::clock;
+
+/// Receive buffers filled by one call, at most.
+pub(crate) const RECEIVE_MESSAGES: usize = 16;
+/// After so many refusals without a success between, segmentation offload is left alone …
+const REFUSALS: u8 = 3;
+/// … for so long. A route may have changed since.
+const OFFLOAD_PAUSE: Duration = Duration::from_secs(60);
+
+/// A bound UDP socket.
+#[derive(Debug)]
+pub(crate) struct BoundUdp {
+    socket: UdpSocket,
+    local: SocketAddr,
+    granted: KernelBuffers,
+    /// Whether the kernel gives each datagram to the right socket of the group.
+    pub(super) reuseport_filter: bool,
+}
+
+impl BoundUdp {
+    pub(super) fn new(socket: UdpSocket, granted: KernelBuffers) -> io::Result<Self> {
+        let local = socket.local_addr()?;
+        Ok(Self { socket, local, granted, reuseport_filter: false })
+    }
+
+    pub(super) const fn socket(&self) -> &UdpSocket {
+        &self.socket
+    }
+
+    pub(super) const fn local_address(&self) -> SocketAddr {
+        self.local
+    }
+
+    pub(super) const fn kernel_buffers(&self) -> KernelBuffers {
+        self.granted
+    }
+}
+
+/// A UDP socket in use.
+#[derive(Debug)]
+pub(crate) struct UdpIo {
+    socket: tokio::net::UdpSocket,
+    state: UdpSocketState,
+    local: SocketAddr,
+    granted: KernelBuffers,
+    reuseport_filter: bool,
+    inode: Option<u64>,
+    refusals: u8,
+    paused_until: Option<Time>,
+}
+
+impl UdpIo {
+    pub(super) fn new(bound: BoundUdp) -> io::Result<Self> {
+        let BoundUdp { socket, local, granted, reuseport_filter } = bound;
+        let state = UdpSocketState::new((&socket).into())?;
+        let inode = kernel::inode(&socket);
+        let socket = tokio::net::UdpSocket::from_std(socket)?;
+        Ok(Self { socket, state, local, granted, reuseport_filter, inode, refusals: 0, paused_until: None })
+    }
+
+    pub(super) const fn local_address(&self) -> SocketAddr {
+        self.local
+    }
+
+    pub(super) const fn kernel_buffers(&self) -> KernelBuffers {
+        self.granted
+    }
+
+    pub(super) fn offloads(&self) -> Offloads {
+        Offloads {
+            gso: self.segments() > 1,
+            gro: self.state.gro_segments() > 1,
+            ecn: true,
+            packet_information: true,
+            receive_timestamp: cfg!(target_os = "linux"),
+            reuseport_filter: self.reuseport_filter,
+        }
+    }
+
+    pub(super) fn kernel_counters(&self) -> Option<KernelCounters> {
+        kernel::counters(self.local.is_ipv6(), self.inode?)
+    }
+
+    pub(super) fn poll_receive(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffers: &mut [BytesMut],
+        received: &mut Vec<Received>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.socket.poll_recv_ready(cx))?;
+            let read = || receive(&self.state, &self.socket, buffers, received);
+            match self.socket.try_io(Interest::READABLE, read) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+
+    pub(super) fn send(&mut self, outgoing: &Outgoing<'_>) -> Result<(), SendError> {
+        let several = outgoing.datagrams() > 1;
+        let transmit = Transmit {
+            destination: outgoing.remote,
+            ecn: outgoing.ecn.map(codepoint),
+            contents: outgoing.bytes,
+            segment_size: several.then_some(outgoing.segment_size),
+            src_ip: outgoing.local,
+        };
+        // Forgets that the socket is writable if it says that it is not, so that `poll_writable` waits.
+        let write = || self.state.try_send((&self.socket).into(), &transmit);
+        let sent = self.socket.try_io(Interest::WRITABLE, write);
+        match sent {
+            Ok(()) => {
+                if several {
+                    self.refusals = 0;
+                }
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(SendError::Blocked),
+            Err(error) if matches!(errno(&error), Some(Errno::EINVAL | Errno::EIO)) => {
+                self.renew();
+                if !several {
+                    return Err(SendError::Lost(error));
+                }
+                self.refusals = self.refusals.saturating_add(1);
+                if self.refusals >= REFUSALS {
+                    self.refusals = 0;
+                    self.paused_until = Some(clock::now() + OFFLOAD_PAUSE);
+                }
+                Err(SendError::NotSegmented(error))
+            }
+            Err(error) => Err(SendError::Lost(error)),
+        }
+    }
+
+    pub(super) fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.socket.poll_send_ready(cx)
+    }
+
+    pub(super) fn segments(&self) -> usize {
+        if self.paused_until.is_some_and(|until| clock::now() < until) { 1 } else { self.state.max_gso_segments() }
+    }
+
+    /// After EINVAL or EIO, `quinn-udp` uses neither segmentation offload nor ECN on a socket any more, for good. But it
+    /// may have been a matter of one destination (a smaller MTU, an address of ours that is gone), which must not slow down
+    /// all others.
+    fn renew(&mut self) {
+        if let Ok(state) = UdpSocketState::new((&self.socket).into()) {
+            self.state = state;
+        }
+    }
+}
+
+fn receive(
+    state: &UdpSocketState,
+    socket: &tokio::net::UdpSocket,
+    buffers: &mut [BytesMut],
+    received: &mut Vec<Received>,
+) -> io::Result<()> {
+    let mut metas = [RecvMeta::default(); RECEIVE_MESSAGES];
+    let mut slices: [IoSliceMut<'_>; RECEIVE_MESSAGES] = std::array::from_fn(|_| IoSliceMut::new(&mut []));
+    let count = buffers.len().min(RECEIVE_MESSAGES);
+    for (slice, buffer) in slices.iter_mut().zip(buffers) {
+        *slice = IoSliceMut::new(buffer);
+    }
+    let count = state.recv(socket.into(), &mut slices[..count], &mut metas[..count])?;
+    received.extend(metas.iter().take(count).map(|meta| Received {
+        remote: meta.addr,
+        local: meta.dst_ip,
+        ecn: meta.ecn.map(mark),
+        segment_size: meta.stride,
+        length: meta.len,
+        timestamp: meta.timestamp,
+    }));
+    Ok(())
+}
+
+pub(super) fn errno(error: &io::Error) -> Option<Errno> {
+    error.raw_os_error().map(Errno::from_raw)
+}
+
+const fn codepoint(ecn: Ecn) -> EcnCodepoint {
+    match ecn {
+        Ecn::Ect0 => EcnCodepoint::Ect0,
+        Ecn::Ect1 => EcnCodepoint::Ect1,
+        Ecn::Ce => EcnCodepoint::Ce,
+    }
+}
+
+const fn mark(ecn: EcnCodepoint) -> Ecn {
+    match ecn {
+        EcnCodepoint::Ect0 => Ecn::Ect0,
+        EcnCodepoint::Ect1 => Ecn::Ect1,
+        EcnCodepoint::Ce => Ecn::Ce,
+    }
+}
