@@ -8,6 +8,7 @@ pub mod address_tokens;
 pub mod config;
 pub mod connection;
 mod datagrams;
+pub mod endpoint;
 pub mod error;
 pub mod flow;
 pub mod limits;
