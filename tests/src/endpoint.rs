@@ -5,12 +5,14 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use bytes::BytesMut;
+use codec::packet::{self, PacketKind, Peek};
 use codec::{Side, Time};
 use congestion::{Algorithm, Controller, InitialConditions};
 use recovery::Ecn;
 use transport::config::Config;
-use transport::connection::Connection;
+use transport::connection::{Connection, State};
 use transport::output::{CloseReason, Event, ReceivedDatagrams, RouteChange, Transmit};
+use transport::router::LOCAL_ID_LENGTH;
 use transport::stats::Stats;
 use transport::stream::buffers::{BufferConfig, Streams};
 use transport::stream::{StreamInput, StreamOutput};
@@ -271,10 +273,14 @@ impl Node {
 
     fn transmit(&mut self, now: Time, local: SocketAddr, out: &mut VecDeque<Datagram>) -> bool {
         let mut busy = false;
-        while let Some(transmit) = self.connection.poll_transmit(now, &mut self.buffer) {
+        loop {
+            let before = self.connection.bytes_in_flight();
+            let Some(transmit) = self.connection.poll_transmit(now, &mut self.buffer) else { break };
             busy = true;
             self.check_transmit(&transmit);
+            self.check_window(before);
             for segment in self.buffer[..transmit.length].chunks(transmit.segment_size) {
+                self.check_size(segment);
                 let (to, ecn) = (transmit.remote, transmit.ecn);
                 out.push_back(Datagram { from: local, to, ecn, bytes: segment.to_vec() });
             }
@@ -291,6 +297,36 @@ impl Node {
             transmit.segment_size,
             self.maximum_datagram
         );
+    }
+
+    /// Nothing goes beyond the window but probes, and one packet after a loss (RFC 9002 §7).
+    fn check_window(&self, before: u64) {
+        let (after, window) = (self.connection.bytes_in_flight(), self.connection.window().congestion_window);
+        let size = u64::from(self.connection.datagram_size());
+        let may_exceed = if self.connection.probe_timeouts() > 0 {
+            2 * size
+        } else if self.connection.state() == State::Confirmed {
+            0
+        } else {
+            size
+        };
+        assert!(
+            after <= before || after <= window.max(before) + may_exceed,
+            "{after} bytes are in flight, {before} were, and the window is {window}"
+        );
+    }
+
+    //= https://www.rfc-editor.org/rfc/rfc9000#section-14.1
+    //= type=test
+    //# A client MUST expand the payload of all UDP datagrams carrying Initial packets to at
+    //# least the smallest allowed maximum datagram size of 1200 bytes
+    fn check_size(&self, datagram: &[u8]) {
+        if self.connection.state() != State::Handshaking {
+            return;
+        }
+        if let Ok(Peek::Long { kind: Some(PacketKind::Initial), .. }) = packet::peek(datagram, LOCAL_ID_LENGTH) {
+            assert!(datagram.len() >= 1200, "a datagram with an Initial is of {} bytes", datagram.len());
+        }
     }
 
     /// What must hold between any two turns.

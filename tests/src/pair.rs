@@ -25,6 +25,9 @@ pub struct Pair {
     /// Whether datagrams arrive: to the server, to the client. If not they are gone.
     pub open: [bool; 2],
     wire: VecDeque<(Time, Datagram)>,
+    /// Numbers of datagrams to be lost, and of the next one: to the server, to the client.
+    losing: [Vec<u64>; 2],
+    carried: [u64; 2],
 }
 
 /// Where the client is.
@@ -59,6 +62,8 @@ impl Pair {
             delay: Duration::from_millis(1),
             open: [true; 2],
             wire: VecDeque::new(),
+            losing: Default::default(),
+            carried: [0; 2],
         }
     }
 
@@ -160,9 +165,20 @@ impl Pair {
 
     fn collect(&mut self) {
         let at = self.now + self.delay;
-        for host in [&mut self.client, &mut self.server] {
-            self.wire.extend(host.outbox.drain(..).map(|datagram| (at, datagram)));
+        for (way, host) in [&mut self.client, &mut self.server].into_iter().enumerate() {
+            for datagram in host.outbox.drain(..) {
+                let number = self.carried[way];
+                self.carried[way] += 1;
+                if !self.losing[way].contains(&number) {
+                    self.wire.push_back((at, datagram));
+                }
+            }
         }
+    }
+
+    /// Loses these datagrams of one direction, counted from the first.
+    pub fn lose(&mut self, to_server: bool, numbers: impl IntoIterator<Item = u64>) {
+        self.losing[usize::from(!to_server)].extend(numbers);
     }
 
     /// Puts a datagram on the wire that neither host sent.

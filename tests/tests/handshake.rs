@@ -1,12 +1,124 @@
-//! Handshakes in a pair (RFC 9001 §4).
+//! Handshakes (RFC 9001 §4): in a pair, step by step, and through bad networks.
 
 use std::time::Duration;
 
-use quicast_tests::{Application, Pair, Plan, Settings};
+use codec::Side;
+use quicast_tests::endpoint::Node;
+use quicast_tests::{Application, Conditions, Network, Pair, Plan, Settings, Weather, for_each_seed, for_seeds};
+use transport::connection::State;
 
 #[test]
 fn two_machines_shake_hands_and_echo() {
-    let mut pair = Pair::with(&Settings::new(1), Application::planned(codec::Side::Client, Plan::echo(3, 10_000)));
+    let mut pair = Pair::with(&Settings::new(1), Application::planned(Side::Client, Plan::echo(3, 10_000)));
     pair.confirm();
-    assert!(pair.run(Duration::from_secs(5), |pair| pair.client.nodes[0].application.is_done()), "{}", pair.describe());
+    let done = pair.run(Duration::from_secs(5), |pair| pair.client.nodes[0].application.is_done());
+    assert!(done, "{}", pair.describe());
+}
+
+#[test]
+fn a_handshake_takes_one_round_trip_and_agrees_on_everything() {
+    let mut pair = Pair::new(&Settings::new(1));
+    let began = pair.now;
+    assert!(pair.run(Duration::from_secs(1), |pair| pair.client.nodes[0].was_connected()));
+    assert_eq!(pair.now - began, pair.delay * 2);
+    assert!(pair.run(Duration::from_secs(1), |pair| pair.server.nodes[0].was_confirmed()));
+    assert_eq!(pair.now - began, pair.delay * 3);
+    assert!(pair.run(Duration::from_secs(1), |pair| pair.client.nodes[0].was_confirmed()));
+    assert_eq!(pair.now - began, pair.delay * 4);
+    for side in [Side::Client, Side::Server] {
+        let data = pair.node(side).connection.handshake_data().unwrap().clone();
+        assert_eq!(data.alpn.as_deref(), Some(&b"bench"[..]));
+        assert!(!data.resumed);
+        assert!(data.cipher_suite.is_some());
+    }
+    assert_eq!(pair.server().connection.handshake_data().unwrap().server_name.as_deref(), Some("localhost"));
+}
+
+#[test]
+fn nothing_is_lost_or_probed_in_a_good_network() {
+    let mut pair = Pair::established(&Settings::new(1));
+    pair.run(Duration::from_secs(2), |_| false);
+    for side in [Side::Client, Side::Server] {
+        let stats = &pair.node(side).stats;
+        assert_eq!((stats.lost, stats.probe_timeouts, stats.spurious), (0, 0, 0), "{stats:?}");
+        assert_eq!(stats.dropped, [0; 7], "{stats:?}");
+        assert_eq!(stats.mtu_probes_acknowledged, 1);
+        assert_eq!(stats.ecn, (1, 0), "ECN works here");
+    }
+    // Client: Initial, Handshake and 1-RTT; little else for a handshake.
+    assert!(pair.client().stats.datagrams_sent <= 8, "{:?}", pair.client().stats);
+    assert!(pair.server().stats.datagrams_sent <= 10, "{:?}", pair.server().stats);
+}
+
+fn shakes_hands(seed: u64, conditions: Conditions) {
+    let settings = Settings::new(seed);
+    let mut network = Network::new(&settings, conditions, Weather::default(), Application::answering(Side::Client));
+    let done = network.run(Duration::from_secs(60), |network| {
+        network.client.nodes[0].was_confirmed() || network.client.nodes[0].close_reason().is_some()
+    });
+    assert!(done && network.client().was_confirmed(), "{}", network.describe());
+}
+
+#[test]
+fn a_third_may_be_lost() {
+    for_each_seed(|seed| shakes_hands(seed, Conditions { loss: 333, ..Conditions::default() }));
+}
+
+#[test]
+fn a_third_may_be_lost_and_the_rest_reordered_and_corrupted() {
+    for_seeds(100, |seed| {
+        shakes_hands(
+            seed,
+            Conditions { loss: 250, corrupt: 50, reorder: 200, duplicate: 100, ..Conditions::default() },
+        );
+    });
+}
+
+#[test]
+fn round_trips_may_be_long() {
+    for_seeds(50, |seed| {
+        shakes_hands(seed, Conditions { delay: Duration::from_millis(750), loss: 50, ..Conditions::default() });
+    });
+}
+
+/// Ten seconds, whatever the peer says meanwhile.
+#[test]
+fn a_handshake_that_does_not_end_is_given_up_after_ten_seconds() {
+    // The client hears nothing at all.
+    let mut pair = Pair::new(&Settings::new(1));
+    pair.open = [true, false];
+    let began = pair.now;
+    let over = |node: &Node| node.connection.state() == State::Drained;
+    assert!(pair.run(Duration::from_secs(60), |pair| over(&pair.client.nodes[0])));
+    assert_eq!(pair.now - began, Duration::from_secs(10));
+    assert!(pair.client().ending().contains("handshake took too long"), "{}", pair.client().ending());
+    assert!(pair.run(Duration::from_secs(60), |pair| over(&pair.server.nodes[0])));
+    assert_eq!(pair.now - began, Duration::from_secs(10) + pair.delay);
+}
+
+#[test]
+fn any_single_datagram_of_the_handshake_may_be_lost() {
+    for lost in 0..12 {
+        for to_server in [true, false] {
+            let mut pair = Pair::with(&Settings::new(lost), Application::planned(Side::Client, Plan::echo(1, 100)));
+            pair.lose(to_server, [lost]);
+            let done = pair.run(Duration::from_secs(9), |pair| pair.client.nodes[0].application.is_done());
+            assert!(done, "without number {lost}, to server: {to_server}: {}", pair.describe());
+        }
+    }
+}
+
+#[test]
+fn any_two_datagrams_of_the_handshake_may_be_lost() {
+    for first in 0..6 {
+        for second in 0..6 {
+            for ways in [[true, true], [true, false], [false, false]] {
+                let mut pair = Pair::with(&Settings::new(1), Application::planned(Side::Client, Plan::echo(1, 100)));
+                pair.lose(ways[0], [first]);
+                pair.lose(ways[1], [second]);
+                let done = pair.run(Duration::from_secs(9), |pair| pair.client.nodes[0].application.is_done());
+                assert!(done, "without {first} and {second}, {ways:?}: {}", pair.describe());
+            }
+        }
+    }
 }

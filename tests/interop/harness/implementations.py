@@ -48,7 +48,7 @@ class Implementation:
     has_ready_line = True
     prints_served = False  # a line `served streams=N bytes=M` when a connection has ended
     echoes_stdin = False
-    updates_keys_by_itself = False
+    updates_keys_by_itself = False  # after some hundred packets of a connection
 
     def install(self) -> None:
         raise NotImplementedError
@@ -199,7 +199,7 @@ class Quicast(Implementation):
 
 def peers() -> dict[str, Implementation]:
     known = [
-        Peer("quinn", [install.QUINN], install.quinn),
+        Peer("quinn", [install.QUINN], install.quinn, updates_keys_by_itself=True),
         Peer("quic-go", [install.QUIC_GO], install.quic_go, updates_keys_by_itself=True),
         Peer(
             "aioquic",

@@ -139,10 +139,13 @@ def one(tally: Tally, name: str, role: str, case: str, server: Implementation, c
     except Skipped as skipped:
         result, detail = "skip", str(skipped)
     except Failed as failure:
-        result, detail = "fail", f"{failure}; logs in {run.folder.relative_to(install.ROOT)}"
+        result, detail = "fail", str(failure)
     except Exception as failure:  # one broken case must not take the others with it
-        result, detail = "fail", f"the harness broke: {failure!r}; logs in {run.folder.relative_to(install.ROOT)}"
+        result, detail = "fail", f"the harness broke: {failure!r}"
     finally:
         run.close()
+    if result == "fail":
+        broken = [f"the proxy broke: {proxy.failure!r}" for proxy in run.proxies if proxy.failure]
+        detail = "; ".join([detail, *broken, f"logs in {run.folder.relative_to(install.ROOT)}"])
     (run.folder / "result").write_text(f"{result} {time.monotonic() - started:.2f} s {detail}\n")
     tally.line(name, role, case, result, prefix + detail)

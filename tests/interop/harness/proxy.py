@@ -9,6 +9,7 @@ import time
 from typing import NamedTuple
 
 RECEIVE_BUFFER = 4 << 20
+BURST = 64  # datagrams taken from one socket before the others have their turn
 
 
 class Datagram(NamedTuple):
@@ -55,21 +56,27 @@ class Proxy:
         forwarded = 0
         while not self.stopped.is_set():
             for key, _ in self.selector.select(0.05):
-                for _ in range(64):
-                    try:
-                        data, sender = key.fileobj.recvfrom(65536)
-                    except (BlockingIOError, ConnectionRefusedError):
-                        break
-                    forwarded += len(data)
-                    if key.data is None:
-                        self._to_server(data, sender)
-                    else:
-                        self._record(False, key.fileobj, data)
-                        _send(self.front, data, key.data)
-                    if self.rebind_after is not None and forwarded >= self.rebind_after:
-                        self.rebind_after = None
-                        self._forget(key.data or sender)
-                        break
+                forwarded += self._take(key.fileobj, key.data)
+                if self.rebind_after is not None and forwarded >= self.rebind_after:
+                    self.rebind_after = None
+                    self._forget(next(iter(self.paths)))
+                    break  # what was selected may be closed now
+
+    def _take(self, source: socket.socket, client: tuple | None) -> int:
+        """Forwards what waits at a socket, a burst at most; client: whose path it is, None for the front."""
+        forwarded = 0
+        for _ in range(BURST):
+            try:
+                data, sender = source.recvfrom(65536)
+            except (BlockingIOError, ConnectionRefusedError):
+                break
+            forwarded += len(data)
+            if client is None:
+                self._to_server(data, sender)
+            else:
+                self._record(False, source, data)
+                _send(self.front, data, client)
+        return forwarded
 
     def _to_server(self, data: bytes, client: tuple) -> None:
         if client not in self.paths:

@@ -246,9 +246,15 @@ impl Connection {
         if self.state != State::Confirmed || self.awaiting_window || self.recovery.is_full() {
             return None;
         }
+        // A probe is in flight like anything else, so it waits for the window; it is too rare to wait for the pacer.
+        let room = self.window.congestion_window.saturating_sub(self.recovery.bytes_in_flight());
+        if room < u64::from(self.config.maximum_datagram_size) {
+            return None;
+        }
         let size = self.paths.mtu().next_probe(now)?;
         let datagram = buffer.get_mut(..usize::from(size))?;
         let built = self.build_mtu_probe(now, datagram)?;
+        self.pacer.on_sent(now, built as u64);
         self.paths.mtu().on_probe_sent(size);
         self.paths.on_sent(built);
         self.count_datagram(built);
