@@ -170,7 +170,7 @@ impl Alarms {
         Self(Rc::new(RefCell::new(alarm)))
     }
 
-    /// See [`Alarm::set`]. It counts from the next poll, which follows the message or the event being handled.
+    /// See [`Alarm::set`]. Call it in handlers of messages and of this stream: only after those it is polled.
     pub(crate) fn set(&self, at: Option<Time>) {
         self.0.borrow_mut().set(at);
     }

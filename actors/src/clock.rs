@@ -4,7 +4,7 @@
 //! stands in messages, deadlines and packets.
 
 use std::sync::OnceLock;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use codec::Time;
 use tokio::time::Instant;
@@ -33,11 +33,6 @@ pub(crate) fn instant(at: Time) -> Instant {
     const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
     let since = Duration::from_nanos(at.as_nanos()).min(CENTURY);
     origin().checked_add(since).unwrap_or_else(Instant::now)
-}
-
-/// Time since the Unix epoch by the system's wall clock, for comparing with the kernel's timestamps and for nothing else.
-pub(crate) fn wall() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -313,6 +313,11 @@ impl Meter {
     /// Flushes, and looks up a series by its name and labels as the exposition writes them.
     pub(crate) fn value(&self, series: &str) -> f64 {
         self.flush();
+        self.flushed_value(series)
+    }
+
+    /// Likewise, as it was flushed last.
+    pub(crate) fn flushed_value(&self, series: &str) -> f64 {
         let text = self.registry.as_ref().map(telemetry::Registry::render).unwrap_or_default();
         let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no series {series}"))

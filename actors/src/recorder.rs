@@ -35,7 +35,7 @@ pub(crate) struct Recorder<M: Message<Result = ()> + Send + 'static> {
     heard: mpsc::UnboundedReceiver<M>,
 }
 
-struct Ear<M>(mpsc::UnboundedSender<M>);
+pub(crate) struct Ear<M>(mpsc::UnboundedSender<M>);
 
 impl<M: Unpin + 'static> Actor for Ear<M> {
     type Context = Context<Self>;

@@ -5,7 +5,6 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::BytesMut;
 use recovery::Ecn;
@@ -67,7 +66,6 @@ pub(crate) struct Offloads {
     pub(crate) gro: bool,
     pub(crate) ecn: bool,
     pub(crate) packet_information: bool,
-    pub(crate) receive_timestamp: bool,
     pub(crate) reuseport_filter: bool,
 }
 
@@ -80,8 +78,6 @@ pub(crate) struct Received {
     /// Bytes of each datagram but the last.
     pub(crate) segment_size: usize,
     pub(crate) length: usize,
-    /// When the kernel got it, since the Unix epoch.
-    pub(crate) timestamp: Option<Duration>,
 }
 
 /// One call's worth of datagrams.
@@ -152,7 +148,7 @@ impl SocketIo {
         match self {
             Self::Udp(udp) => udp.offloads(),
             Self::Memory(_) => {
-                Offloads { gso: true, gro: true, ecn: true, packet_information: true, ..Offloads::default() }
+                Offloads { gso: true, gro: true, ecn: true, packet_information: true, reuseport_filter: false }
             }
         }
     }

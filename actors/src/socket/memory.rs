@@ -111,7 +111,6 @@ impl MemorySocket {
                 ecn: datagrams.ecn,
                 segment_size: datagrams.segment_size,
                 length,
-                timestamp: None,
             });
         }
         if received.is_empty() {

@@ -135,7 +135,8 @@ impl SocketActor {
             (Offload::Gro, offloads.gro),
             (Offload::Ecn, offloads.ecn),
             (Offload::PacketInformation, offloads.packet_information),
-            (Offload::ReceiveTimestamp, offloads.receive_timestamp),
+            // Not while they cost the ECN marks: see `udp.rs`.
+            (Offload::ReceiveTimestamp, false),
             (Offload::ReuseportFilter, offloads.reuseport_filter),
         ] {
             metrics.offload[offload].set(f64::from(u8::from(used)));

@@ -34,8 +34,6 @@ const NO_BUFFERS_PAUSE: Duration = Duration::from_millis(1);
 /// Errors in a row after which the socket is left alone for a while.
 const ERRORS_IN_A_ROW: u32 = 16;
 const ERRORS_PAUSE: Duration = Duration::from_millis(10);
-/// One batch in so many is asked for its delay in the kernel.
-const LATENCY_SAMPLED: u64 = 64;
 
 pub(super) struct Incoming {
     socket: Rc<RefCell<SocketIo>>,
@@ -52,7 +50,6 @@ pub(super) struct Incoming {
     yields: bool,
     pause: Option<Pin<Box<Sleep>>>,
     errors: u32,
-    batches: u64,
 }
 
 impl Incoming {
@@ -68,7 +65,6 @@ impl Incoming {
             yields: false,
             pause: None,
             errors: 0,
-            batches: 0,
         }
     }
 
@@ -129,7 +125,7 @@ impl Incoming {
         DatagramsReceived { at, batch }
     }
 
-    fn count(&mut self) {
+    fn count(&self) {
         let metrics = &self.meter.metrics().socket;
         let (mut datagrams, mut bytes, mut marks) = (0, 0, [0; Codepoint::NAMES.len()]);
         for received in &self.received {
@@ -143,12 +139,6 @@ impl Incoming {
         metrics.received_bytes.add(bytes);
         metrics.receive_batch.record_size(datagrams);
         metrics.ecn_received.add_all(&marks);
-        if self.batches.is_multiple_of(LATENCY_SAMPLED)
-            && let Some(timestamp) = self.received.first().and_then(|received| received.timestamp)
-        {
-            metrics.receive_latency.record_time(clock::wall().saturating_sub(timestamp));
-        }
-        self.batches += 1;
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::io::{self, IoSliceMut};
 use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::AsFd;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -69,7 +70,7 @@ pub(crate) struct UdpIo {
 impl UdpIo {
     pub(super) fn new(bound: BoundUdp) -> io::Result<Self> {
         let BoundUdp { socket, local, granted, reuseport_filter } = bound;
-        let state = UdpSocketState::new((&socket).into())?;
+        let state = state(&socket)?;
         let inode = kernel::inode(&socket);
         let socket = tokio::net::UdpSocket::from_std(socket)?;
         Ok(Self { socket, state, local, granted, reuseport_filter, inode, refusals: 0, paused_until: None })
@@ -89,7 +90,6 @@ impl UdpIo {
             gro: self.state.gro_segments() > 1,
             ecn: true,
             packet_information: true,
-            receive_timestamp: cfg!(target_os = "linux"),
             reuseport_filter: self.reuseport_filter,
         }
     }
@@ -162,10 +162,20 @@ impl UdpIo {
     /// may have been a matter of one destination (a smaller MTU, an address of ours that is gone), which must not slow down
     /// all others.
     fn renew(&mut self) {
-        if let Ok(state) = UdpSocketState::new((&self.socket).into()) {
+        if let Ok(state) = state(&self.socket) {
             self.state = state;
         }
     }
+}
+
+/// Switches the offloads on.
+fn state<S: AsFd>(socket: &S) -> io::Result<UdpSocketState> {
+    let state = UdpSocketState::new(socket.into())?;
+    // `quinn-udp` 0.6.3 has room for 96 bytes of control messages. With the timestamp that it asks for, a datagram of a GRO
+    // batch comes with 112 (IPv6: 120), and what does not fit is the ECN mark.
+    #[cfg(target_os = "linux")]
+    nix::sys::socket::setsockopt(socket, nix::sys::socket::sockopt::ReceiveTimestampns, &false)?;
+    Ok(state)
 }
 
 fn receive(
@@ -187,7 +197,6 @@ fn receive(
         ecn: meta.ecn.map(mark),
         segment_size: meta.stride,
         length: meta.len,
-        timestamp: meta.timestamp,
     }));
     Ok(())
 }

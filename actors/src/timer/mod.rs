@@ -23,6 +23,7 @@ use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll};
 
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Recipient, StreamHandler};
+use codec::Time;
 use futures_core::Stream;
 use telemetry::Share;
 use telemetry::actor::{ActorType, StopReason};
@@ -57,6 +58,16 @@ impl TimerActor {
         }
     }
 
+    fn expire(&mut self, now: Time) {
+        let meter = &self.meter;
+        let lateness = &meter.metrics().timer.lateness;
+        self.deadlines.expire(now, |Due { planned, recipient, .. }| {
+            recipient.do_send(DeadlineReached { at: now });
+            meter.sent(ActorType::Connection);
+            lateness.record_time(now - planned);
+        });
+    }
+
     /// After anything that may have moved the next thing to do.
     fn rearm(&self) {
         self.alarms.set(self.deadlines.next().into_iter().chain(self.housekeeping.next()).min());
@@ -64,16 +75,28 @@ impl TimerActor {
     }
 }
 
-/// Says when something is counted after a rest.
-struct Stirrings(Rc<Meter>);
+/// What the timer does something about besides messages.
+enum Happening {
+    /// It is time.
+    Alarm(Time),
+    /// Something is counted after a rest.
+    Stirred,
+}
 
-struct Stirred;
+/// Both in one stream, so that the alarm is looked at after everything that may have set it.
+struct Happenings {
+    meter: Rc<Meter>,
+    alarms: Alarms,
+}
 
-impl Stream for Stirrings {
-    type Item = Stirred;
+impl Stream for Happenings {
+    type Item = Happening;
 
-    fn poll_next(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Option<Stirred>> {
-        self.0.poll_stirred(cx).map(|()| Some(Stirred))
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Option<Happening>> {
+        if self.meter.poll_stirred(cx).is_ready() {
+            return Poll::Ready(Some(Happening::Stirred));
+        }
+        Pin::new(&mut self.alarms).poll_next(cx).map(|fired| fired.map(|AlarmFired { now }| Happening::Alarm(now)))
     }
 }
 
@@ -84,8 +107,7 @@ impl Actor for TimerActor {
         // Whoever flushed before is gone: the next thing counted stirs this one.
         self.meter.rest();
         self.meter.started(ActorType::Timer);
-        ctx.add_stream(self.alarms.clone());
-        ctx.add_stream(Stirrings(Rc::clone(&self.meter)));
+        ctx.add_stream(Happenings { meter: Rc::clone(&self.meter), alarms: self.alarms.clone() });
     }
 
     fn stopped(&mut self, _: &mut Context<Self>) {
@@ -97,23 +119,15 @@ impl Actor for TimerActor {
     }
 }
 
-impl StreamHandler<AlarmFired> for TimerActor {
-    fn handle(&mut self, AlarmFired { now }: AlarmFired, _: &mut Context<Self>) {
-        let meter = &self.meter;
-        let lateness = &meter.metrics().timer.lateness;
-        self.deadlines.expire(now, |Due { planned, recipient, .. }| {
-            recipient.do_send(DeadlineReached { at: now });
-            meter.sent(ActorType::Connection);
-            lateness.record_time(now - planned);
-        });
-        self.housekeeping.run(now, meter);
-        self.rearm();
-    }
-}
-
-impl StreamHandler<Stirred> for TimerActor {
-    fn handle(&mut self, _: Stirred, _: &mut Context<Self>) {
-        self.housekeeping.begin(clock::now());
+impl StreamHandler<Happening> for TimerActor {
+    fn handle(&mut self, happening: Happening, _: &mut Context<Self>) {
+        match happening {
+            Happening::Alarm(now) => {
+                self.expire(now);
+                self.housekeeping.run(now, &self.meter);
+            }
+            Happening::Stirred => self.housekeeping.begin(clock::now()),
+        }
         self.rearm();
     }
 }
