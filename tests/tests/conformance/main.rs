@@ -1,0 +1,32 @@
+//! Conformance: what a violation costs, to the exact code, and what is forgotten without a word, to the counter.
+//!
+//! A [`Puppet`](quicast_tests::Puppet) breaks one rule in an authenticated packet: its victim closes with the code that
+//! the RFC names, on the wire as well. Or it sends what nobody vouches for: the victim counts it under its reason, and
+//! goes on. Everything that applies to both sides is tried with both.
+//!
+//! | Module | What is broken |
+//! |---|---|
+//! | [`frames`] | the form of frames, acknowledgements, frames that one side must not send |
+//! | [`streams`] | stream ids, states, final sizes, limits; the orders in which a stream may end |
+//! | [`ids`] | connection ids |
+//! | [`parameters`] | transport parameters |
+//! | [`packets`] | headers, datagrams, version negotiation, Retry, stateless resets |
+//! | [`handshake`] | TLS messages, CRYPTO frames |
+//! | [`keys`] | key updates and the limits of keys |
+//! | [`paths`] | addresses and path validation |
+//! | [`closing`] | what a closed connection still says |
+//! | [`matrix`] | every frame type in every kind of packet in every state at either side |
+
+#[macro_use]
+mod support;
+
+mod closing;
+mod frames;
+mod handshake;
+mod ids;
+mod keys;
+mod matrix;
+mod packets;
+mod parameters;
+mod paths;
+mod streams;
