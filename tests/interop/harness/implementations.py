@@ -17,7 +17,6 @@ class Server:
 
     retry: bool = False
     key_update: bool = False  # begins a key update on each connection, early
-    close_on_request: bool = False  # honours `close CODE REASON`
 
 
 @dataclass
@@ -167,17 +166,20 @@ class Quicast(Implementation):
         missing = {
             ("key-update-by-server", "server"): ("serve", "--key-update"),
             ("stateless-reset", "server"): ("serve", "--reset-key"),
+            ("close-code-by-client", "client"): ("echo", "--close"),
+            ("unidirectional", "client"): ("echo", "--unidirectional"),
+            ("datagrams", "client"): ("echo", "--datagrams"),
         }.get((case, role))
         if missing and not self.has(*missing):
             return f"quicast {missing[0]} has no {missing[1]}"
-        if role == "client" and case in ("unidirectional", "datagrams") and not self.has("echo", f"--{case}"):
-            return f"quicast echo has no --{case}"
+        if (case, role) == ("offer-version", "client"):
+            return "quicast echo has no flag for it"
         return None
 
     def server(self, port: int, wanted: Server) -> list:
         command = [self.binary, "serve", "--listen", f"127.0.0.1:{port}", "--cert", CERTIFICATE, "--key", KEY, "--root", FILES]
         command += ["--retry"] * wanted.retry + ["--key-update"] * wanted.key_update
-        for flag, value in [("--no-tcp", []), ("--close-on-request", []), ("--reset-key", ["00112233445566778899aabbccddeeff"])]:
+        for flag, *value in [("--admin", "off"), ("--no-tcp",), ("--reset-key", "00112233445566778899aabbccddeeff")]:
             if self.has("serve", flag):
                 command += [flag, *value]
         return command
@@ -188,10 +190,16 @@ class Quicast(Implementation):
         command = [self.binary, "echo", f"127.0.0.1:{port}", "--cacert", AUTHORITY]
         if wanted.get:
             return command + ["--alpn", "hq-interop", "--get", wanted.get, "-o", wanted.output]
-        if wanted.unidirectional or wanted.datagrams:
-            command += ["--unidirectional", wanted.unidirectional] if wanted.unidirectional else ["--datagrams"]
         if not wanted.stdin and not wanted.close_request and not wanted.wait_for_reset:
-            command += ["--bytes", wanted.bytes] + (["--streams", wanted.streams] if wanted.streams > 1 else [])
+            # --bytes is the sum over the streams or datagrams.
+            parts = wanted.unidirectional or wanted.datagrams or wanted.streams
+            command += ["--bytes", wanted.bytes * parts]
+        if wanted.unidirectional:
+            command += ["--unidirectional", wanted.unidirectional]
+        elif wanted.datagrams:
+            command += ["--datagrams"]
+        elif wanted.streams > 1:
+            command += ["--streams", wanted.streams]
         if wanted.close:
             command += ["--close", wanted.close]
         return command + ["--key-update"] * wanted.key_update + ["--rebind"] * wanted.rebind

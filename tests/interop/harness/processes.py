@@ -62,8 +62,13 @@ class Process:
             time.sleep(0.01)
 
     def last_line(self) -> str:
-        lines = [line for line in self.text().splitlines() if line.strip()]
-        return lines[-1].strip()[:200] if lines else "no output"
+        """What it said last, its complaints first."""
+        for file in (self.errors, self.output):
+            lines = [line.strip() for line in file.read_text(errors="replace")[-2000:].splitlines()]
+            lines = [line for line in lines if line and line.isprintable()]
+            if lines:
+                return lines[-1][:200]
+        return "no output"
 
 
 def end_all() -> None:
