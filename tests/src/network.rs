@@ -253,6 +253,7 @@ impl Network {
                 datagram.to = CLIENT;
                 to_client.push(datagram);
             } else {
+                trace(self.now, "to a forgotten binding", std::slice::from_ref(&datagram));
                 self.fates.misdirected += 1;
                 continue;
             }
@@ -388,8 +389,9 @@ fn is_traced() -> bool {
 
 fn trace(now: Time, way: &str, datagrams: &[Datagram]) {
     if is_traced() && !datagrams.is_empty() {
-        let sizes: Vec<usize> = datagrams.iter().map(|datagram| datagram.bytes.len()).collect();
-        eprintln!("{now:?} {way}: {sizes:?}");
+        for datagram in datagrams {
+            eprintln!("{now:?} {way}: {} -> {}, {} bytes", datagram.from, datagram.to, datagram.bytes.len());
+        }
     }
 }
 

@@ -273,7 +273,7 @@ impl Connection {
             && acknowledgement_only > start
             && self.ack_only_packets >= limits::ACK_ONLY_PACKETS
             && space == SpaceId::Application;
-        if (probe || reminder || content.data && self.ping[index]) && Frame::Ping.encode(writer).is_ok() {
+        if (probe || content.data && (reminder || self.ping[index])) && Frame::Ping.encode(writer).is_ok() {
             self.ping[index] = false;
             tokens.push(Token::Ping);
         }

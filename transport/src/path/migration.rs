@@ -378,7 +378,9 @@ impl Paths {
         //# Section 9.5.
         let id = if same_id { ids.share(self.current.index, path.index) } else { ids.assign(path.index) };
         id.map_err(|_| DropReason::NoConnectionId)?;
-        self.next_path_at = now + pto;
+        // A probe timeout grows with every variation of the round trip, and nothing shrinks it while the peer moves on
+        // faster than it can be answered.
+        self.next_path_at = now + pto.min(NEW_PATH_PAUSE);
         path.peer_uses = packet.destination;
         //= https://www.rfc-editor.org/rfc/rfc9000#section-9
         //# An endpoint MUST perform path validation (Section 8.2) if it
@@ -474,3 +476,6 @@ impl Paths {
         std::iter::once(&mut self.current).chain(&mut self.others).chain(&mut self.candidate)
     }
 }
+
+/// How long at most one new path follows another: a peer whose address changes this often can still be reached.
+const NEW_PATH_PAUSE: Duration = Duration::from_secs(1);

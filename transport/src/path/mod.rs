@@ -248,8 +248,9 @@ impl Path {
         Some((PathFrames { challenge, response: self.response.take() }, size))
     }
 
+    /// While a challenge is out the path stays, however long ago it was last heard of.
     fn deadline(&self) -> Option<Time> {
-        [self.validation.as_ref().map(Validation::deadline), self.expires].into_iter().flatten().min()
+        self.validation.as_ref().map(Validation::deadline).or(self.expires)
     }
 }
 
