@@ -4,7 +4,7 @@
 //! stands in messages, deadlines and packets.
 
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use codec::Time;
 use tokio::time::Instant;
@@ -33,6 +33,11 @@ pub(crate) fn instant(at: Time) -> Instant {
     const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
     let since = Duration::from_nanos(at.as_nanos()).min(CENTURY);
     origin().checked_add(since).unwrap_or_else(Instant::now)
+}
+
+/// Time since 1970 by the system's wall clock: for what outlives the process, such as address validation tokens.
+pub(crate) fn unix_time() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -40,10 +40,10 @@ use crate::router::{
     Farewell, IdGenerator, LOCAL_ID_LENGTH, NameTaken, Route, RouteChange, Router, RouterSeeds, shard_of,
 };
 use answers::{Answer, Answers};
-pub use counts::{Counts, Outcomes};
 use counts::Reported;
-use waiting::{Waiting, WaitingAttempt};
+pub use counts::{Counts, Outcomes};
 pub use waiting::{Attempt, AttemptKey};
+use waiting::{Waiting, WaitingAttempt};
 
 /// How long the names of a connection that was closed are remembered after its end, so that packets of it that are still
 /// on their way are neither answered with resets nor taken for a new attempt.
@@ -496,6 +496,11 @@ impl Endpoint {
         self.outputs.pop_front()
     }
 
+    /// Whether new attempts are refused.
+    pub const fn is_draining(&self) -> bool {
+        self.draining
+    }
+
     /// Names that lead somewhere, those of ended connections included.
     pub fn routes(&self) -> usize {
         self.router.len()
@@ -517,13 +522,7 @@ impl Endpoint {
     // ── Inside ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     /// Whose datagram it is. What is nobody's is dealt with at once.
-    fn target(
-        &mut self,
-        arrival: &Arrival,
-        datagram: &[u8],
-        remote: SocketAddr,
-        local: Option<IpAddr>,
-    ) -> Target {
+    fn target(&mut self, arrival: &Arrival, datagram: &[u8], remote: SocketAddr, local: Option<IpAddr>) -> Target {
         let peek = packet::peek(datagram, LOCAL_ID_LENGTH).ok();
         match peek.map_or(Route::Unknown, |peek| self.router.route(&peek, remote)) {
             Route::Connection(owner) => return Target::Owner(owner),
@@ -562,13 +561,7 @@ impl Endpoint {
         (owner != shard && !arrival.forwarded).then_some(owner)
     }
 
-    fn decide(
-        &mut self,
-        arrival: &Arrival,
-        datagram: &[u8],
-        remote: SocketAddr,
-        local: Option<IpAddr>,
-    ) -> Target {
+    fn decide(&mut self, arrival: &Arrival, datagram: &[u8], remote: SocketAddr, local: Option<IpAddr>) -> Target {
         self.expire(arrival.now);
         let load = self.load(arrival);
         match self.acceptor.decide(arrival.now, arrival.unix_time, datagram, remote, &load) {
@@ -643,13 +636,7 @@ impl Endpoint {
         }
     }
 
-    fn beginning(
-        &mut self,
-        now: Time,
-        config: Arc<Config>,
-        remote: SocketAddr,
-        local: Option<IpAddr>,
-    ) -> Beginning {
+    fn beginning(&mut self, now: Time, config: Arc<Config>, remote: SocketAddr, local: Option<IpAddr>) -> Beginning {
         let first = self.generator.next_id();
         Beginning {
             config,

@@ -12,8 +12,7 @@ use tokio::sync::oneshot;
 use transport::endpoint::AttemptKey;
 use transport::output::{ReceivedDatagrams, RouteChange};
 
-use crate::api::connection::Connection;
-use crate::api::endpoint::ConnectError;
+use crate::api::endpoint::{Begun, ConnectError};
 
 /// Which ids lead to a connection has changed.
 ///
@@ -30,7 +29,7 @@ pub(crate) struct RoutesChanged {
 /// Datagrams that landed on another shard although their id says that they belong here.
 ///
 /// From: the dispatchers of other shards. Batch: a run of datagrams with one destination id. Credit: a [`Window`] of
-/// [`FORWARD_WINDOW`](crate::config::FORWARD_WINDOW) for each pair of shards' receiver, across threads. Without credit:
+/// [`FORWARD_WINDOW`](crate::config::FORWARD_WINDOW) for each receiving shard, across threads. Without credit:
 /// dropped and counted (`mailbox_full`); QUIC repeats.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -57,7 +56,7 @@ pub(crate) struct HandshakeOver {
 #[rtype(result = "()")]
 pub(crate) struct Connect {
     pub(crate) order: Box<ConnectOrder>,
-    pub(crate) reply: oneshot::Sender<Result<Connection, ConnectError>>,
+    pub(crate) reply: oneshot::Sender<Result<Begun, ConnectError>>,
 }
 
 /// To which server, and how.
@@ -88,7 +87,7 @@ pub(crate) enum Verdict {
     /// Begin the connection, perhaps with other TLS settings than the endpoint's.
     Accept {
         tls: Option<Arc<tls::ServerConfig>>,
-        reply: oneshot::Sender<Result<Connection, ConnectError>>,
+        reply: oneshot::Sender<Result<Begun, ConnectError>>,
     },
     /// Say CONNECTION_REFUSED.
     Refuse,
@@ -98,10 +97,13 @@ pub(crate) enum Verdict {
     Ignore,
 }
 
-/// Accept no new connections any more: refuse them while draining, be silent otherwise. From: the shard.
+/// Accept no new connections any more. From: the shard, once or twice.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
-pub(crate) struct StopAccepting;
+pub(crate) struct StopAccepting {
+    /// Whether clients that try are told that they are refused, or nothing.
+    pub(crate) say_so: bool,
+}
 
 /// Credit that reaches across threads. Cloning gives another handle to the same window.
 #[derive(Clone, Debug)]

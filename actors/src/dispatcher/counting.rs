@@ -1,0 +1,89 @@
+//! What a dispatcher counts: the machine's plain numbers, added to the metric handles after each drain.
+
+use std::rc::Rc;
+
+use codec::Side;
+use telemetry::connection::RefusedReason;
+use telemetry::dispatcher::{DropReason, Outcome, TokenKind, TokenResult};
+use telemetry::labels::{Direction, Role};
+use telemetry::{Label as _, Share};
+use transport::accept;
+use transport::endpoint::{Counts, Endpoint};
+
+use crate::meter::Meter;
+
+/// The handles of a shard, as far as the dispatcher writes to them.
+pub(super) struct Counting {
+    meter: Rc<Meter>,
+    routes: Share,
+    clients: Share,
+    servers: Share,
+}
+
+impl Counting {
+    pub(super) fn new(meter: &Rc<Meter>) -> Self {
+        let dispatcher = &meter.metrics().dispatcher;
+        Self {
+            routes: dispatcher.routes.share(),
+            clients: dispatcher.handshakes[Role::Client].share(),
+            servers: dispatcher.handshakes[Role::Server].share(),
+            meter: Rc::clone(meter),
+        }
+    }
+
+    /// Datagrams that were dropped because their connection, or another shard, cannot keep up.
+    pub(super) fn mailbox_full(&self, datagrams: u64) {
+        let dispatcher = &self.meter.metrics().dispatcher;
+        dispatcher.drops[DropReason::MailboxFull].add(datagrams);
+        dispatcher.datagrams[Outcome::Dropped].add(datagrams);
+    }
+
+    /// Adds what the machine has counted.
+    pub(super) fn count(&self, endpoint: &mut Endpoint) {
+        let Counts {
+            outcomes,
+            drops,
+            retries,
+            version_negotiations,
+            refused,
+            resets_sent,
+            resets_received,
+            tokens,
+            limit_hits,
+        } = endpoint.take_counts();
+        let dispatcher = &self.meter.metrics().dispatcher;
+        dispatcher.datagrams[Outcome::Connection].add(outcomes.connection);
+        dispatcher.datagrams[Outcome::NewConnection].add(outcomes.new_connection);
+        dispatcher.datagrams[Outcome::OtherWorker].add(outcomes.other_shard);
+        dispatcher.datagrams[Outcome::Stateless].add(outcomes.stateless);
+        dispatcher.datagrams[Outcome::Dropped].add(outcomes.dropped);
+        dispatcher.drops.add_all(&drops);
+        dispatcher.retries.add(retries);
+        dispatcher.version_negotiations.add(version_negotiations);
+        dispatcher.stateless_resets[Direction::Sent].add(resets_sent);
+        dispatcher.stateless_resets[Direction::Received].add(resets_received);
+        for (kind, counts) in TokenKind::ALL.iter().zip(tokens) {
+            dispatcher.tokens[(*kind, TokenResult::Valid)].add(counts.valid);
+            for (result, count) in FAULTS.iter().zip(counts.invalid) {
+                dispatcher.tokens[(*kind, *result)].add(count);
+            }
+        }
+        let connection = &self.meter.metrics().connection;
+        let because = if endpoint.is_draining() { RefusedReason::Shutdown } else { RefusedReason::Policy };
+        connection.refused[because].add(refused);
+        connection.refused[RefusedReason::Overload].add(drops[accept::DropReason::Refused as usize]);
+        connection.limit_hits.add_all(&limit_hits);
+        self.levels(endpoint);
+    }
+
+    /// Says how many there are of what comes and goes.
+    pub(super) fn levels(&self, endpoint: &Endpoint) {
+        self.routes.set(endpoint.routes() as u64);
+        self.clients.set(endpoint.handshakes(Side::Client) as u64);
+        self.servers.set(endpoint.handshakes(Side::Server) as u64);
+    }
+}
+
+/// In the order of `transport::address_tokens::TokenFault`.
+const FAULTS: [TokenResult; 4] =
+    [TokenResult::Expired, TokenResult::WrongAddress, TokenResult::Reused, TokenResult::Malformed];
