@@ -4,14 +4,13 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use bytes::BytesMut;
 use codec::packet::{self, PacketKind, Peek};
 use codec::{Side, Time};
 use congestion::{Algorithm, Controller, InitialConditions};
 use recovery::Ecn;
 use transport::config::Config;
 use transport::connection::{Connection, State};
-use transport::output::{CloseReason, Event, ReceivedDatagrams, RouteChange, Transmit};
+use transport::output::{CloseReason, Event, RouteChange, Transmit};
 use transport::router::LOCAL_ID_LENGTH;
 use transport::stats::Stats;
 use transport::stream::buffers::{BufferConfig, Streams};
@@ -151,14 +150,6 @@ impl Node {
             turns_at_once: 0,
             connection,
         }
-    }
-
-    /// Datagrams of one address and one size but for the last, back to back.
-    pub fn handle_datagrams(&mut self, now: Time, from: SocketAddr, ecn: Option<Ecn>, segment_size: usize, all: &[u8]) {
-        self.connection.handle_datagrams(
-            now,
-            ReceivedDatagrams { remote: from, local: None, ecn, segment_size, buffer: BytesMut::from(all) },
-        );
     }
 
     /// When the node wants to be called, if nothing comes.

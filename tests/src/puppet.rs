@@ -480,7 +480,12 @@ impl Puppet {
         })
     }
 
-    /// All frames of a space that were heard since packet number `from`.
+    /// The packet number that the victim uses next, unless it leaves one out.
+    pub const fn victim_next_number(&self, space: SpaceId) -> u64 {
+        self.expected[space.index()]
+    }
+
+    /// All frames of a space that were heard.
     pub fn heard_frames(&self, space: SpaceId) -> impl Iterator<Item = Frame<'_>> {
         self.heard.iter().filter(move |heard| heard.space == space).flat_map(Heard::frames)
     }
@@ -526,6 +531,9 @@ impl Puppet {
                 datagram: datagram.bytes.len(),
             };
             for frame in heard.frames() {
+                if let (Frame::Ack(ack), SpaceId::Application) = (&frame, space) {
+                    self.keys.on_acknowledged(ack.largest);
+                }
                 if let Frame::Crypto(crypto) = frame {
                     self.crypto_heard[space.index()].insert(crypto.offset, crypto.data.to_vec());
                 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tls::certificate::Certificate;
 use transport::Config;
+use transport::endpoint::Retry;
 
 /// What both ends begin with.
 #[derive(Clone, Debug)]
@@ -19,6 +20,8 @@ pub struct Settings {
     pub server_tls: Arc<tls::ServerConfig>,
     /// Makes everything that is random in the machines.
     pub seed: u64,
+    /// When the server asks clients to prove their address.
+    pub retry: Retry,
 }
 
 impl Settings {
@@ -38,7 +41,15 @@ impl Settings {
             client_tls: Arc::new(client_tls),
             server_tls: Arc::new(server_tls),
             seed,
+            retry: Retry::Never,
         }
+    }
+
+    /// The same with a server that asks every client to prove its address.
+    #[must_use]
+    pub fn with_retry(mut self) -> Self {
+        self.retry = Retry::Always;
+        self
     }
 
     /// The same with the settings of both ends changed.

@@ -138,7 +138,7 @@ impl Connection {
         let available = usize::try_from(available).unwrap_or(usize::MAX);
         // Datagrams with ack-eliciting Initials must be full; after that, a small one may serve to validate the path.
         if self.keys.can_seal(Level::Initial) || available < SMALLEST_PACKET {
-            if SpaceId::ALL.into_iter().any(|space| self.wants_to_send(space)) {
+            if SpaceId::ALL.into_iter().any(|space| self.wants_to_send(space) || self.probes[space.index()] > 0) {
                 self.stats.amplification_blocked += 1;
                 self.stats.hit(crate::limits::Limit::Amplification);
                 self.recovery.set_amplification_blocked(true);

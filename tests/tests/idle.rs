@@ -1,0 +1,124 @@
+//! Silence (RFC 9000 §10.1): timeouts, keep-alive, and times that are far apart.
+
+use std::time::Duration;
+
+use codec::Side;
+use quicast_tests::{Application, Conditions, Network, Pair, Plan, Settings, Weather};
+use transport::Config;
+use transport::connection::State;
+use transport::output::CloseReason;
+
+const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+#[test]
+fn silence_ends_a_connection_without_a_word() {
+    let settings = Settings::new(1).map(|config| config.max_idle_timeout = Duration::from_secs(30));
+    let mut pair = Pair::established(&settings);
+    pair.run(Duration::from_secs(1), |_| false);
+    let sent = (pair.client().stats.datagrams_sent, pair.server().stats.datagrams_sent);
+    pair.run(Duration::from_secs(28), |_| false);
+    assert_eq!(pair.client().ending(), "open");
+    pair.run(Duration::from_secs(2), |_| false);
+    for side in [Side::Client, Side::Server] {
+        assert_eq!(pair.node(side).close_reason(), Some(&CloseReason::IdleTimeout));
+        assert_eq!(pair.node(side).connection.state(), State::Drained);
+        assert!(pair.node(side).is_drained());
+    }
+    assert_eq!(sent, (pair.client().stats.datagrams_sent, pair.server().stats.datagrams_sent));
+}
+
+#[test]
+fn the_smaller_timeout_holds_and_zero_is_none() {
+    for (client, server, holds) in [(10, 60, Some(10)), (60, 10, Some(10)), (0, 20, Some(20)), (0, 0, None)] {
+        let config = |seconds| Config { max_idle_timeout: Duration::from_secs(seconds), ..Config::default() };
+        let mut pair = Pair::established(&Settings::with(1, config(client), config(server)));
+        let began = pair.now;
+        let over = pair.run(WEEK, |pair| pair.client.nodes[0].close_reason().is_some());
+        assert_eq!(over, holds.is_some());
+        if let Some(seconds) = holds {
+            let lasted = (pair.now - began).as_secs_f64();
+            assert!((f64::from(seconds) - lasted).abs() < 1.0, "{client} and {server}: {lasted}");
+        } else {
+            // A week later it still works.
+            pair.client().application.begin(Plan::echo(1, 100_000));
+            pair.turn();
+            assert!(pair.run(Duration::from_secs(10), |pair| pair.client.nodes[0].application.is_done()));
+        }
+    }
+}
+
+#[test]
+fn a_word_now_and_then_keeps_a_connection() {
+    let client = Config { keep_alive: Some(Duration::from_secs(20)), ..Config::default() };
+    let mut pair = Pair::established(&Settings::with(1, client, Config::default()));
+    let before = pair.client().stats.datagrams_sent;
+    pair.run(Duration::from_secs(3600), |_| false);
+    assert_eq!(pair.client().ending(), "open");
+    assert_eq!(pair.server().ending(), "open");
+    let sent = pair.client().stats.datagrams_sent - before;
+    assert!((180..=200).contains(&sent), "{sent} datagrams in an hour");
+}
+
+#[test]
+fn each_end_notices_when_the_other_is_gone() {
+    for side in [Side::Client, Side::Server] {
+        let mut pair = Pair::established(&Settings::new(1));
+        pair.open = [false; 2];
+        let now = pair.now;
+        let plan = Plan::echo(1, 1_000_000);
+        pair.node(side).application = Application::planned(side, plan);
+        pair.host(side).turn(now, 0);
+        assert!(pair.run(Duration::from_secs(120), |pair| {
+            pair.client.nodes.iter().chain(&pair.server.nodes).all(|node| node.close_reason().is_some())
+        }));
+        assert_eq!(pair.node(side).close_reason(), Some(&CloseReason::IdleTimeout));
+        let took = pair.now - now;
+        assert!(took >= Duration::from_secs(30) && took < Duration::from_secs(32), "{took:?}");
+    }
+}
+
+/// What is sent does not keep a connection alive for ever if nothing comes back, and the other way round a peer that
+/// only listens is not cut off.
+#[test]
+fn a_steady_download_is_never_idle() {
+    let settings = Settings::new(1).map(|config| config.max_idle_timeout = Duration::from_secs(2));
+    let conditions = Conditions { bandwidth: 20_000, queue: 20, ..Conditions::default() };
+    let application = Application::planned(Side::Client, Plan::one_way(1, 400_000));
+    let mut network = Network::new(&settings, conditions, Weather::default(), application);
+    assert!(
+        network.run(Duration::from_secs(100), |network| network.client.nodes[0].application.is_done()),
+        "{}",
+        network.describe()
+    );
+}
+
+#[test]
+fn a_round_trip_of_a_week_makes_nobody_panic() {
+    let settings = Settings::new(1).map(|config| config.max_idle_timeout = Duration::ZERO);
+    let mut pair = Pair::established(&settings);
+    pair.delay = WEEK / 2;
+    pair.client().application.begin(Plan::echo(1, 1_000));
+    pair.turn();
+    pair.run(WEEK * 4, |pair| pair.client.nodes[0].application.is_done());
+    pair.delay = Duration::from_millis(1);
+    pair.run(WEEK, |_| false);
+    // The machine may have given up; it may not have panicked, and if it is open it works.
+    if pair.client().ending() == "open" && pair.server().ending() == "open" {
+        pair.client().application.begin(Plan::echo(1, 1_000));
+        pair.turn();
+        let done = pair.run(WEEK * 10, |pair| pair.client.nodes[0].application.is_done());
+        assert!(done || pair.client().ending() != "open", "{}", pair.describe());
+    }
+}
+
+#[test]
+fn a_clock_that_jumps_to_the_end_of_time_makes_nobody_panic() {
+    let mut pair = Pair::established(&Settings::new(1));
+    pair.client().application.begin(Plan::echo(1, 100_000));
+    pair.turn();
+    pair.now = codec::Time::MAX;
+    pair.run(Duration::from_secs(1), |_| false);
+    let now = pair.now;
+    pair.client().handle_time(now);
+    pair.turn();
+}
