@@ -6,9 +6,10 @@
 //! **In**: [`SendDatagrams`](messages::SendDatagrams), [`Rebind`](messages::Rebind), [`Stop`]; the kernel's datagrams.
 //! **Out**: [`DatagramsReceived`] to the dispatcher, [`BuffersFreed`](messages::BuffersFreed) by way of the send pool.
 //!
-//! It ends when it is told to. Overloaded, it stops reading: without credit with the dispatcher, or with all receive buffers
-//! in use, datagrams wait in the kernel, which drops and counts what it has no room for. No error of the kernel ends it: each
-//! is counted, and what it was about is lost, as datagrams are.
+//! It ends when it is told to. Overloaded, it stops reading: without credit with the dispatcher, datagrams wait in the
+//! kernel, which drops and counts what it has no room for. While all receive buffers are held, by applications that do not
+//! read say, what arrives is copied instead, and flow control bounds it. No error of the kernel ends it: each is counted,
+//! and what it was about is lost, as datagrams are.
 //!
 //! | File | What |
 //! |---|---|

@@ -27,10 +27,8 @@ use crate::credit::Credit;
 use crate::meter::Meter;
 
 /// A buffer that is filled less than this is not lent: what is in it is copied, so that a lone datagram does not keep 64 KiB
-/// from being used.
-const COPIED_BELOW: usize = BUFFER_SIZE / 8;
-/// How long to wait when all buffers are in use. Nobody tells when one is dropped.
-const NO_BUFFERS_PAUSE: Duration = Duration::from_millis(1);
+/// from being used. It is cheaper as well (`docs/adr/0001-batch-and-credit-sizes.md`).
+const COPIED_BELOW: usize = BUFFER_SIZE / 4;
 /// Errors in a row after which the socket is left alone for a while.
 const ERRORS_IN_A_ROW: u32 = 16;
 const ERRORS_PAUSE: Duration = Duration::from_millis(10);
@@ -68,19 +66,15 @@ impl Incoming {
         }
     }
 
-    /// Ready when there is at least one buffer to receive into.
-    fn poll_buffers(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            while self.buffers.len() < self.offered
-                && let Some(buffer) = self.pool.take()
-            {
-                self.buffers.push(buffer);
-            }
-            if !self.buffers.is_empty() {
-                return Poll::Ready(());
-            }
-            self.pause = Some(Box::pin(sleep(NO_BUFFERS_PAUSE)));
-            ready!(self.poll_pause(cx));
+    /// Makes buffers ready. There is always one, or what one connection's application does not read would stop all others.
+    fn prepare(&mut self) {
+        while self.buffers.len() < self.offered
+            && let Some(buffer) = self.pool.take()
+        {
+            self.buffers.push(buffer);
+        }
+        if self.buffers.is_empty() {
+            self.buffers.push(BytesMut::zeroed(BUFFER_SIZE));
         }
     }
 
@@ -109,19 +103,15 @@ impl Incoming {
         if self.received.len() == self.offered {
             self.offered = (self.offered * 2).min(RECEIVE_MESSAGES);
         }
-        let batch = self.received.iter().zip(&mut self.buffers).map(|(received, buffer)| ReceivedDatagrams {
+        let Self { received, buffers, pool, .. } = self;
+        let batch = received.iter().zip(buffers).map(|(received, buffer)| ReceivedDatagrams {
             remote: received.remote,
             local: received.local,
             ecn: received.ecn,
             segment_size: received.segment_size,
-            buffer: if received.length < COPIED_BELOW {
-                BytesMut::from(&buffer[..received.length])
-            } else {
-                self.pool.lend(std::mem::take(buffer), received.length)
-            },
+            buffer: cut(pool, buffer, received.length),
         });
         let batch = batch.collect();
-        self.buffers.retain(|buffer| !buffer.is_empty());
         DatagramsReceived { at, batch }
     }
 
@@ -154,7 +144,7 @@ impl Stream for Incoming {
         loop {
             ready!(this.poll_pause(cx));
             ready!(this.credit.poll_available(cx));
-            ready!(this.poll_buffers(cx));
+            this.prepare();
             let result = this.socket.borrow_mut().poll_receive(cx, &mut this.buffers, &mut this.received);
             match ready!(result) {
                 Ok(()) => {
@@ -174,6 +164,16 @@ impl Drop for Incoming {
             self.pool.give_back(buffer);
         }
     }
+}
+
+/// What a buffer was filled with, to travel: lent, if there is another buffer to take its place, else copied.
+fn cut(pool: &ReceivePool, buffer: &mut BytesMut, length: usize) -> BytesMut {
+    if length >= COPIED_BELOW
+        && let Some(replacement) = pool.take()
+    {
+        return pool.lend(std::mem::replace(buffer, replacement), length);
+    }
+    BytesMut::from(&buffer[..length])
 }
 
 /// An empty datagram is one, too.
