@@ -329,8 +329,10 @@ impl PeerIds {
         }
         self.retire_prior_to = retire_prior_to;
         while let Some(place) = self.active.iter().position(|given| given.sequence < retire_prior_to) {
-            let given = self.active.remove(place);
-            self.retire(given.sequence)?;
+            let Some(sequence) = self.active.get(place).map(|given| given.sequence) else { break };
+            // Should this fail, the id stays: the CONNECTION_CLOSE has to go to some id that the peer knows.
+            self.retire(sequence)?;
+            self.active.remove(place);
         }
         Ok(())
     }
