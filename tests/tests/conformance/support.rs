@@ -94,7 +94,11 @@ pub(crate) fn assert_goes_on(puppet: &mut Puppet) {
     let victim = puppet.side().peer();
     assert_eq!(puppet.victim().ending(), "open", "at the {victim:?}");
     let space = match puppet.victim().connection.state() {
-        State::Handshaking if puppet.keys.can_seal(tls::Level::Handshake) => SpaceId::Handshake,
+        State::Handshaking
+            if puppet.keys.can_seal(tls::Level::Handshake) && puppet.crypto_offset(SpaceId::Initial) > 0 =>
+        {
+            SpaceId::Handshake
+        }
         State::Handshaking => SpaceId::Initial,
         _ => SpaceId::Application,
     };
