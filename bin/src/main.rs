@@ -1,1 +1,120 @@
-fn main() {}
+//! The `quicast` command.
+//!
+//! It is thin: arguments become settings, settings become endpoints of the library, and what comes out is printed. It
+//! decides nothing about QUIC.
+//!
+//! ```text
+//! cli ─▶ serve ─▶ services::{echo, hq}     admin: /metrics, the page, the connections
+//!     ├▶ echo  ─▶ transfer, datagrams, fetch, pipe ─▶ report
+//!     └▶ demo  ─▶ both in one process
+//! ```
+//! Failures are one line and an exit code ([`error`]); output goes through [`out`].
+
+mod address;
+mod admin;
+mod certificate;
+mod cli;
+mod demo;
+mod echo;
+mod endpoint;
+mod error;
+mod keylog;
+mod out;
+mod progress;
+mod serve;
+mod services;
+mod units;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use clap::error::ErrorKind;
+use mimalloc::MiMalloc;
+
+use self::cli::{Cli, Command};
+use self::error::Failure;
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refused(&error),
+    };
+    log();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.tell();
+            failure.exit_code()
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed(format_args!("cannot start: {}", address::plain(&error))))?;
+    let ended = runtime.block_on(async {
+        match cli.command {
+            Command::Serve(arguments) => serve::run(arguments).await,
+            Command::Echo(arguments) => echo::run(arguments).await,
+            Command::Demo(arguments) => demo::run(arguments).await,
+        }
+    });
+    // Somebody may still wait for a key to be pressed: that is not waited for.
+    runtime.shutdown_background();
+    ended
+}
+
+/// Help and versions go to standard output as they are; what was not understood becomes one line.
+fn refused(error: &clap::Error) -> ExitCode {
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    ) {
+        error.print().ok();
+        return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+    }
+    let failure = Failure::usage(one_line(&error.render().to_string()));
+    failure.tell();
+    failure.exit_code()
+}
+
+/// What clap says in paragraphs: the error and its tips, without the usage.
+fn one_line(text: &str) -> String {
+    let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+    let said: Vec<&str> = lines.filter(|line| !line.is_empty() && !line.starts_with("For more information")).collect();
+    let said = said.join("; ");
+    format!("{}; see --help", said.strip_prefix("error: ").unwrap_or(&said))
+}
+
+/// Logs are for those who ask for them with RUST_LOG; warnings are for everybody.
+fn log() {
+    use std::io::IsTerminal as _;
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[test]
+    fn what_clap_says_becomes_one_line() {
+        let line = |arguments: &[&str]| one_line(&Cli::try_parse_from(arguments).unwrap_err().render().to_string());
+        let unknown = line(&["quicast", "serve", "--lisen", "x"]);
+        assert!(
+            unknown.starts_with("unexpected argument '--lisen' found; tip: a similar argument exists: '--listen'"),
+            "{unknown}"
+        );
+        let controller = line(&["quicast", "serve", "--cc", "cubik"]);
+        assert!(controller.contains("did you mean \"cubic\"") && !controller.contains('\n'), "{controller}");
+    }
+}

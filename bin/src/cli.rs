@@ -1,0 +1,180 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use quicast::Algorithm;
+
+use crate::units::parse_bytes;
+
+/// QUIC, played by a cast of actors: a server, a client, and a look inside.
+#[derive(Debug, Parser)]
+#[command(name = "quicast", version, about, after_help = AFTER_HELP)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+Environment: RUST_LOG (log filter, e.g. quicast=debug), SSLKEYLOGFILE (TLS secrets for Wireshark), NO_COLOR.";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve files and echoes, with metrics on an admin address.
+    Serve(Serve),
+    /// Send to a server that echoes, and measure; or fetch a file with hq-interop.
+    Echo(Echo),
+    /// Everything at once on this machine: a server, its admin page, and a client that keeps it busy.
+    Demo(Demo),
+}
+
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "\
+One UDP port answers two protocols (ALPN):
+  echo        every stream and every datagram comes back byte for byte. As a help for tests, a bidirectional
+              stream whose whole content is `close CODE REASON` makes the server close the connection like that.
+  hq-interop  `GET /path` on a stream answers with the file of --root; without --root, /bytes/N is N bytes.
+
+The first SIGTERM or Ctrl-C lets the connections come to their end (30 s at most), a second one stops at once.")]
+pub(crate) struct Serve {
+    /// Where to listen (UDP); may be repeated. `localhost` is 127.0.0.1 and ::1; port 0 takes a free one.
+    #[arg(long, value_name = "HOST:PORT", default_value = "localhost:4433")]
+    pub(crate) listen: Vec<String>,
+    /// The folder whose files hq-interop serves. Symbolic links out of it are not followed.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) root: Option<PathBuf>,
+    /// The certificate chain (PEM), the server's own certificate first. Without it, a development certificate for
+    /// localhost is made and kept in the user's cache directory.
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub(crate) cert: Option<PathBuf>,
+    /// The private key of --cert (PEM).
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub(crate) key: Option<PathBuf>,
+    /// Where /metrics and the live page are (TCP, loopback only), or `off`.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9440")]
+    pub(crate) admin: String,
+    /// Where to put the admin address's token, readable by you alone. What is served there today only reads, and needs
+    /// none; a wrong one is refused.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) admin_token_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) tuning: Tuning,
+    /// How many threads serve; each has its own socket. Default: one for each core, at most 8.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) shards: Option<u16>,
+    /// Always make clients prove their address first (Retry, RFC 9000 section 8.1.2); otherwise only under load.
+    #[arg(long)]
+    pub(crate) retry: bool,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Tuning {
+    /// The congestion controller of new connections.
+    #[arg(long, value_name = "NAME", value_parser = algorithm, alias = "cc-algorithm")]
+    pub(crate) cc: Option<Algorithm>,
+    /// Append the TLS secrets to this file, for Wireshark. Whoever reads it reads the connections.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) keylog: Option<PathBuf>,
+}
+
+fn algorithm(text: &str) -> Result<Algorithm, String> {
+    text.parse().map_err(|error: <Algorithm as std::str::FromStr>::Err| error.to_string())
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Protocol {
+    /// Everything comes back.
+    #[value(name = "echo")]
+    Echo,
+    /// Files, as in the QUIC interop runner.
+    #[value(name = "hq-interop")]
+    HqInterop,
+}
+
+impl Protocol {
+    pub(crate) const fn alpn(self) -> &'static str {
+        match self {
+            Self::Echo => "echo",
+            Self::HqInterop => "hq-interop",
+        }
+    }
+}
+
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "\
+Without --bytes, standard input goes out on one stream and what comes back to standard output.
+For a server on a loopback address, the development certificate in your cache directory is trusted as well.
+If the server closes the connection with a code of its own, `closed CODE REASON` is printed and the exit code is 1.")]
+pub(crate) struct Echo {
+    /// The server.
+    #[arg(value_name = "HOST:PORT")]
+    pub(crate) server: String,
+    /// Trust every server. Whoever is on the way can read and change everything.
+    #[arg(short = 'k', long, alias = "no-verify")]
+    pub(crate) insecure: bool,
+    /// Trust what these certificates (PEM) have signed, and nothing else.
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
+    pub(crate) cacert: Option<PathBuf>,
+    /// Send this many bytes (4096, 64K, 10M, 1G), check that they come back, and say how fast it was.
+    #[arg(long, value_name = "N", value_parser = parse_bytes)]
+    pub(crate) bytes: Option<u64>,
+    /// Spread --bytes over this many streams at once.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(requires = "bytes")]
+    pub(crate) streams: u32,
+    /// Send --bytes as unreliable datagrams (RFC 9221) and count what comes back.
+    #[arg(long, requires = "bytes", conflicts_with = "streams")]
+    pub(crate) datagrams: bool,
+    /// Begin a key update within the first megabyte (RFC 9001 section 6).
+    #[arg(long, requires = "bytes")]
+    pub(crate) key_update: bool,
+    /// Change the local port in the middle of the transfer, as a NAT would.
+    #[arg(long, requires = "bytes")]
+    pub(crate) rebind: bool,
+    /// The application protocol.
+    #[arg(long, value_name = "NAME", default_value = "echo", hide_possible_values = false)]
+    pub(crate) alpn: Protocol,
+    /// Fetch this path with hq-interop.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["bytes", "streams"])]
+    pub(crate) get: Option<String>,
+    /// Where --get writes; `-` (the default) is standard output.
+    #[arg(short = 'o', long, value_name = "FILE", requires = "get")]
+    pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) tuning: Tuning,
+    /// The result as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// No progress, no result, only errors.
+    #[arg(short = 'q', long, conflicts_with = "json")]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Demo {
+    /// Check this machine and this program on free ports, print a line for each check, and end.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Where the server listens (UDP). If the default is taken, a free port.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) listen: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_misspelt_controller_is_answered_with_the_nearest() {
+        assert!(algorithm("cubik").unwrap_err().contains("did you mean \"cubic\""));
+        assert_eq!(algorithm("NewReno"), Ok(Algorithm::NewReno));
+    }
+}

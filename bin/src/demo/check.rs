@@ -1,0 +1,158 @@
+//! `demo --once`: does everything work on this machine? One line for each check.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use quicast::{Algorithm, CloseReason};
+use tokio::time::timeout;
+
+use super::{Stage, scrape};
+use crate::echo::datagrams;
+use crate::echo::transfer::{self, Meter};
+use crate::error::Failure;
+use crate::{out, units};
+
+/// How long one check may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+const TEN_MEGABYTES: u64 = 10 << 20;
+
+/// What a check has to say, or why it failed.
+type Outcome = Result<String, Failure>;
+
+/// Runs all checks, even if one fails.
+pub(super) async fn run(stage: &Stage) -> Result<(), Failure> {
+    let mut failed = 0;
+    let mut tell = |name: &str, outcome: &Outcome| match outcome {
+        Ok(detail) => out::line(format_args!("ok      {name:<24} {detail}")),
+        Err(failure) => {
+            failed += 1;
+            out::line(format_args!("FAILED  {name:<24} {failure}"));
+        }
+    };
+    tell("echo", &patiently(echo(stage)).await);
+    tell("100 streams", &patiently(streams(stage)).await);
+    tell("datagrams", &patiently(datagrams(stage)).await);
+    tell("key update", &patiently(key_update(stage)).await);
+    tell("controller swap", &patiently(swap(stage)).await);
+    tell("metrics", &patiently(metrics(stage)).await);
+    tell("health", &patiently(health(stage)).await);
+    tell("clean close", &patiently(close(stage)).await);
+    match failed {
+        0 => Ok(()),
+        1 => Err(Failure::failed("one check failed")),
+        several => Err(Failure::failed(format_args!("{several} checks failed"))),
+    }
+}
+
+async fn patiently(check: impl Future<Output = Outcome>) -> Outcome {
+    let seconds = PATIENCE.as_secs();
+    timeout(PATIENCE, check).await.unwrap_or_else(|_| Err(Failure::failed(format_args!("not done after {seconds} s"))))
+}
+
+async fn echo(stage: &Stage) -> Outcome {
+    let began = Instant::now();
+    transfer::run(stage.connection(), TEN_MEGABYTES, 1, &Meter::default()).await?;
+    let rate = TEN_MEGABYTES as f64 * 8.0 / began.elapsed().as_secs_f64();
+    Ok(format!("{} there and back, every byte right, {}", units::bytes(TEN_MEGABYTES), units::rate(rate)))
+}
+
+async fn streams(stage: &Stage) -> Outcome {
+    transfer::run(stage.connection(), 1 << 20, 100, &Meter::default()).await?;
+    Ok("100 at once, every byte right".to_owned())
+}
+
+async fn datagrams(stage: &Stage) -> Outcome {
+    let (counted, size) = datagrams::run(stage.connection(), 64 << 10).await?;
+    Ok(format!("{} of {} came back, {size} bytes each", counted.returned, counted.sent))
+}
+
+async fn key_update(stage: &Stage) -> Outcome {
+    let before = stage.connection().stats().totals.key_updates;
+    stage.connection().force_key_update().await.map_err(Failure::failed)?;
+    transfer::run(stage.connection(), 1 << 20, 1, &Meter::default()).await?;
+    let updates = totals_after(stage, |now| now > before).await;
+    if updates > before { Ok("new keys, nothing lost".to_owned()) } else { Err(Failure::failed("the keys stayed")) }
+}
+
+/// The connection's numbers are a tenth of a second old at most: so a few looks are enough.
+async fn totals_after(stage: &Stage, enough: impl Fn(u64) -> bool) -> u64 {
+    let mut ticks = tokio::time::interval(Duration::from_millis(50));
+    for _ in 0..20 {
+        ticks.tick().await;
+        // Something must happen on the connection for its numbers to be new.
+        stage.connection().send_datagram(Bytes::from_static(b"tick")).ok();
+        if enough(stage.connection().stats().totals.key_updates) {
+            break;
+        }
+    }
+    stage.connection().stats().totals.key_updates
+}
+
+/// Swaps forth and back while ten megabytes are on their way.
+async fn swap(stage: &Stage) -> Outcome {
+    let meter = Meter::default();
+    let swaps = async {
+        let mut done = Vec::new();
+        for (part, algorithm) in
+            [Algorithm::NewReno, Algorithm::Cubic, Algorithm::NewReno, Algorithm::Cubic].into_iter().enumerate()
+        {
+            meter.reached((part as u64 + 1) * TEN_MEGABYTES / 5).await;
+            let change = stage.swap(algorithm).await?;
+            if change.to != algorithm.name() {
+                return Err(Failure::failed(format_args!("asked for {algorithm}, got {}", change.to)));
+            }
+            done.push(change.to);
+        }
+        Ok(done)
+    };
+    let transfer = transfer::run(stage.connection(), TEN_MEGABYTES, 4, &meter);
+    let (done, ()) = tokio::try_join!(swaps, transfer)?;
+    Ok(format!("{} in mid-transfer, every byte right", done.join(", ")))
+}
+
+/// What must have moved by now, one of each layer that the checks went through.
+const MOVED: [&str; 6] = [
+    "quicast_socket_received_bytes_total",
+    "quicast_socket_sent_datagrams_total",
+    "quicast_connections",
+    "quicast_codec_packets_received_total",
+    "quicast_congestion_switches_total",
+    "quicast_admin_requests_total",
+];
+
+async fn metrics(stage: &Stage) -> Outcome {
+    // The scrape that counts as an admin request is one before; the cache must have gone by.
+    scrape::get(stage.admin.address(), "/healthz").await?;
+    let text = scrape::get(stage.admin.address(), "/metrics").await?;
+    let moved = |name: &str| {
+        text.lines().any(|line| {
+            line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']) && !rest.ends_with(" 0"))
+        })
+    };
+    match MOVED.into_iter().find(|name| !moved(name)) {
+        Some(name) => Err(Failure::failed(format_args!("{name} did not move"))),
+        None => Ok(format!("{} lines, the counters of every layer moved", text.lines().count())),
+    }
+}
+
+async fn health(stage: &Stage) -> Outcome {
+    for path in ["/healthz", "/readyz", "/", "/api/v1/connections"] {
+        scrape::get(stage.admin.address(), path).await?;
+    }
+    Ok("/healthz and /readyz say yes".to_owned())
+}
+
+/// The server hears of the close at once, not by a timeout.
+async fn close(stage: &Stage) -> Outcome {
+    let before = stage.server.endpoint.connections().len();
+    stage.connection().close(0, b"done");
+    match stage.connection().closed().await {
+        CloseReason::LocalApplication { code: 0, .. } => {}
+        other => return Err(crate::echo::ended(&other)),
+    }
+    let limit = Duration::from_secs(3);
+    timeout(limit, stage.server.endpoint.wait_idle())
+        .await
+        .map_err(|_| Failure::failed("the server still waits for the client after 3 s"))?;
+    Ok(format!("{before} connection before, none now"))
+}

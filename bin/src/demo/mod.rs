@@ -1,0 +1,145 @@
+//! `quicast demo`: a server, its admin page and a client that keeps it busy, in one process.
+
+mod busy;
+mod check;
+mod scrape;
+
+use std::time::Duration;
+
+use quicast::{Algorithm, CongestionChange, Connection};
+
+use crate::admin::{self, Admin};
+use crate::certificate::{self, Found};
+use crate::cli::{Demo, Protocol, Tuning};
+use crate::echo::connect::{self, Client, Trust};
+use crate::error::Failure;
+use crate::serve::{Server, Settings};
+use crate::services::hq::Files;
+use crate::{address, out};
+
+/// Where the demo listens unless told otherwise, if it is free.
+const LISTEN: &str = "localhost:4433";
+const ADMIN: &str = "127.0.0.1:9440";
+
+const NO_TUNING: Tuning = Tuning { cc: None, keylog: None };
+
+/// Carries the command out.
+pub(crate) async fn run(arguments: Demo) -> Result<(), Failure> {
+    if arguments.once {
+        let listen = if arguments.listen.is_empty() { vec!["localhost:0".to_owned()] } else { arguments.listen };
+        let stage = Stage::start(&listen, "127.0.0.1:0").await?;
+        let passed = check::run(&stage).await;
+        stage.close().await;
+        return passed;
+    }
+    let stage = match arguments.listen.as_slice() {
+        [] => Stage::start(&free_or(LISTEN, "localhost:0"), &free_admin()).await?,
+        listen => Stage::start(listen, &free_admin()).await?,
+    };
+    stage.announce();
+    let ended = tokio::select! {
+        ended = busy::run(&stage) => ended.map(|never| match never {}),
+        signal = tokio::signal::ctrl_c() => signal.map_err(Failure::failed),
+    };
+    out::line(format_args!("\n  {}", busy::summary(&stage.connection().stats())));
+    stage.close().await;
+    ended
+}
+
+/// The favourite if it is free, or else the other.
+fn free_or(favourite: &str, other: &str) -> Vec<String> {
+    let favourite = vec![favourite.to_owned()];
+    if address::to_listen(&favourite).is_ok() { favourite } else { vec![other.to_owned()] }
+}
+
+fn free_admin() -> String {
+    if std::net::TcpListener::bind(ADMIN).is_ok() { ADMIN.to_owned() } else { "127.0.0.1:0".to_owned() }
+}
+
+/// Everything that plays.
+#[derive(Debug)]
+struct Stage {
+    server: Server,
+    admin: Admin,
+    certificate: Found,
+    client: Client,
+}
+
+impl Stage {
+    async fn start(listen: &[String], admin: &str) -> Result<Self, Failure> {
+        let certificate = certificate::development()?;
+        let addresses = address::to_listen(listen)?;
+        let bound = admin::bind(admin)?.ok_or_else(|| Failure::failed("the demo needs its admin address"))?;
+        let server = Server::start(Settings {
+            addresses,
+            certificate: &certificate.certificate,
+            tuning: &NO_TUNING,
+            shards: None,
+            retry: false,
+            files: Files::Generated,
+        })?;
+        let admin = bound.serve(server.endpoint.clone(), None)?;
+        let client = connect(&server, &certificate).await?;
+        Ok(Self { server, admin, certificate, client })
+    }
+
+    /// The connection, as the client has it.
+    const fn connection(&self) -> &Connection {
+        &self.client.connection
+    }
+
+    /// The same connection as the server has it, if it still does.
+    fn other_end(&self) -> Option<Connection> {
+        let endpoint = &self.server.endpoint;
+        endpoint.connections().iter().find_map(|info| endpoint.connection(info.id))
+    }
+
+    /// Both ends go on with this controller. What the server's end says of it.
+    async fn swap(&self, algorithm: Algorithm) -> Result<CongestionChange, Failure> {
+        let other = self.other_end().ok_or_else(|| Failure::failed("the server has lost the connection"))?;
+        self.connection().set_congestion(algorithm).await.map_err(Failure::failed)?;
+        other.set_congestion(algorithm).await.map_err(Failure::failed)
+    }
+
+    fn announce(&self) {
+        let (url, certificate) = (self.admin.url(), &self.certificate.certificate);
+        let listening = self.server.endpoint.local_addrs();
+        let port = listening.first().map_or(0, std::net::SocketAddr::port);
+        out::line("quicast demo: a server, and a client that echoes and swaps its congestion controller");
+        for address in &listening {
+            out::line(format_args!("  listening     {address} (UDP): echo, hq-interop"));
+        }
+        out::line(format_args!("  certificate   ECDSA P-256, for localhost     {}", self.certificate.path.display()));
+        out::line(format_args!("                SHA-256 {}", certificate.fingerprint()));
+        out::line(format_args!("  live page     {url}/"));
+        let metrics = telemetry::all().count();
+        out::line(format_args!("  metrics       {url}/metrics     {metrics} metrics"));
+        if let Some(line) = crate::serve::buffers::line(&self.server.endpoint) {
+            out::line(format_args!("  {line}"));
+        }
+        out::line(format_args!("  try           quicast echo localhost:{port} --bytes 100M"));
+        out::line(format_args!(
+            "                quicast echo localhost:{port} --alpn hq-interop --get /bytes/1G -o /dev/null"
+        ));
+        out::line(format_args!("                curl {url}/api/v1/connections"));
+        out::line("  stop          Ctrl-C");
+    }
+
+    async fn close(self) {
+        self.client.connection.close(0, b"done");
+        tokio::time::timeout(Duration::from_secs(1), self.client.endpoint.wait_idle()).await.ok();
+        self.admin.drain();
+        self.server.shutdown(Duration::ZERO).await;
+    }
+}
+
+/// A client of the server, on the first of its addresses.
+async fn connect(server: &Server, certificate: &Found) -> Result<Client, Failure> {
+    let port = server.endpoint.local_addrs().first().map_or(0, std::net::SocketAddr::port);
+    let target = address::Server { name: "localhost".to_owned(), addresses: server.endpoint.local_addrs() };
+    let own = certificate.certificate.chain().first().cloned();
+    let trust = own.map_or(Trust::Machine, Trust::Certificate);
+    let tls = connect::tls_config(&target, trust, Protocol::Echo.alpn(), &NO_TUNING)?;
+    tracing::debug!(port, "the demo's client connects");
+    connect::connect(&target, tls, &connect::transport_config(&NO_TUNING)).await
+}

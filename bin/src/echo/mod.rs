@@ -1,0 +1,169 @@
+//! `quicast echo`: a client of the echo server, and of `hq-interop`.
+
+pub(crate) mod connect;
+pub(crate) mod datagrams;
+mod fetch;
+pub(crate) mod pattern;
+mod pipe;
+pub(crate) mod report;
+pub(crate) mod transfer;
+
+use std::time::{Duration, Instant};
+
+use quicast::{CloseReason, Connection};
+
+use self::connect::{Client, Trust};
+use self::report::{Counted, Report};
+use self::transfer::Meter;
+use crate::address::Server;
+use crate::cli::{Echo, Protocol};
+use crate::error::Failure;
+use crate::out;
+use crate::progress::Progress;
+
+/// A key update begins after so many bytes came back, or half of them if they are fewer.
+const KEY_UPDATE_AT: u64 = 128 * 1024;
+/// How long the end of the connection may take, once everything is done.
+const GOOD_BYE: Duration = Duration::from_secs(1);
+
+/// Carries the command out.
+pub(crate) async fn run(arguments: Echo) -> Result<(), Failure> {
+    tokio::select! {
+        ended = work(&arguments) => ended,
+        signal = tokio::signal::ctrl_c() => {
+            signal.map_err(Failure::failed)?;
+            Err(Failure::interrupted())
+        }
+    }
+}
+
+async fn work(arguments: &Echo) -> Result<(), Failure> {
+    check(arguments)?;
+    let server = Server::find(&arguments.server).await?;
+    let trust = match (&arguments.cacert, arguments.insecure) {
+        (_, true) => Trust::Anybody,
+        (Some(file), _) => Trust::These(file),
+        (None, _) => Trust::Machine,
+    };
+    let config = connect::tls_config(&server, trust, arguments.alpn.alpn(), &arguments.tuning)?;
+    let client = connect::connect(&server, config, &connect::transport_config(&arguments.tuning)).await?;
+    let ended = match (&arguments.get, arguments.bytes) {
+        (Some(path), _) => fetch::run(&client.connection, path, arguments).await,
+        (None, Some(bytes)) => measure(&client, bytes, arguments).await,
+        (None, None) => pipe::run(&client.connection).await,
+    };
+    client.connection.close(0, b"done");
+    // The server should hear of it; whether it answers is its own affair.
+    tokio::time::timeout(GOOD_BYE, client.endpoint.wait_idle()).await.ok();
+    ended
+}
+
+fn check(arguments: &Echo) -> Result<(), Failure> {
+    match (arguments.alpn, &arguments.get) {
+        (Protocol::HqInterop, None) => Err(Failure::usage("--alpn hq-interop fetches: say what with --get /path")),
+        (Protocol::Echo, Some(_)) => Err(Failure::usage("--get needs --alpn hq-interop")),
+        (_, Some(path)) if !path.starts_with('/') || path.contains(char::is_control) => {
+            Err(Failure::usage(format_args!("--get {path}: a path begins with /")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Sends, checks what comes back, and says how it was.
+async fn measure(client: &Client, bytes: u64, arguments: &Echo) -> Result<(), Failure> {
+    let report = if arguments.datagrams {
+        datagrams(&client.connection, bytes).await?
+    } else {
+        streams(client, bytes, arguments).await?
+    };
+    if arguments.json {
+        out::line(serde_json::to_string(&report).map_err(Failure::failed)?);
+    } else if !arguments.quiet {
+        out::line(report);
+    }
+    Ok(())
+}
+
+async fn datagrams(connection: &Connection, bytes: u64) -> Result<Report, Failure> {
+    let began = Instant::now();
+    let (datagrams, size) = datagrams::run(connection, bytes).await?;
+    let counted = Counted {
+        bytes: datagrams.sent * size,
+        bytes_returned: datagrams.returned * size,
+        datagrams: Some(datagrams),
+        ..Counted::default()
+    };
+    Ok(Report::new(counted, began.elapsed(), &connection.stats()))
+}
+
+async fn streams(client: &Client, bytes: u64, arguments: &Echo) -> Result<Report, Failure> {
+    let connection = &client.connection;
+    let (meter, progress) = (Meter::default(), Progress::bytes(bytes, arguments.quiet));
+    let began = Instant::now();
+    let transfer = transfer::run(connection, bytes, arguments.streams, &meter);
+    let on_the_way = async {
+        // Each waits for its moment; a transfer that is over too early does not wait for them.
+        tokio::try_join!(
+            update_keys(connection, arguments.key_update, bytes, &meter),
+            rebind(client, arguments.rebind, bytes, &meter),
+        )
+    };
+    let watched = async {
+        tokio::select! {
+            ended = async { tokio::try_join!(transfer, on_the_way) } => ended,
+            never = watch(connection, &progress, &meter) => match never {},
+        }
+    };
+    let ended = watched.await;
+    progress.clear();
+    ended?;
+    let counted = Counted {
+        bytes,
+        bytes_returned: meter.returned(),
+        streams: arguments.streams,
+        datagrams: None,
+        rebound: arguments.rebind,
+    };
+    Ok(Report::new(counted, began.elapsed(), &connection.stats()))
+}
+
+async fn watch(connection: &Connection, progress: &Progress, meter: &Meter) -> std::convert::Infallible {
+    let mut ticks = tokio::time::interval(Duration::from_millis(100));
+    loop {
+        ticks.tick().await;
+        progress.show(meter.returned(), &connection.stats());
+    }
+}
+
+async fn update_keys(connection: &Connection, wanted: bool, bytes: u64, meter: &Meter) -> Result<(), Failure> {
+    if !wanted {
+        return Ok(());
+    }
+    meter.reached(KEY_UPDATE_AT.min(bytes / 2)).await;
+    // Bytes that came back were acknowledged on the way, and the handshake is confirmed by then, or nearly.
+    for part in 1..=4 {
+        match connection.force_key_update().await {
+            Ok(()) => return Ok(()),
+            Err(error) if part == 4 => return Err(Failure::failed(format_args!("no key update: {error}"))),
+            Err(_) => meter.reached((KEY_UPDATE_AT * (part + 1)).min(bytes)).await,
+        }
+    }
+    Ok(())
+}
+
+async fn rebind(client: &Client, wanted: bool, bytes: u64, meter: &Meter) -> Result<(), Failure> {
+    if !wanted {
+        return Ok(());
+    }
+    meter.reached(bytes / 2).await;
+    crate::endpoint::rebind(&client.endpoint, client.connection.remote_address())
+}
+
+/// What to say when the connection ended before its time.
+pub(crate) fn ended(reason: &CloseReason) -> Failure {
+    match reason {
+        CloseReason::PeerApplication { code, reason } => Failure::closed(*code, reason),
+        CloseReason::IdleTimeout => Failure::failed("the server has not been heard for 30 s; the connection is lost"),
+        other => Failure::failed(other),
+    }
+}

@@ -1,0 +1,53 @@
+//! The endpoints that the commands use.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use quicast::{Endpoint, RetryPolicy, TransportConfig};
+use rustls::{ClientConfig, ServerConfig};
+
+use crate::error::Failure;
+
+/// What a server endpoint is made of.
+#[derive(Debug)]
+pub(crate) struct ServerSettings {
+    pub(crate) addresses: Vec<SocketAddr>,
+    pub(crate) tls: ServerConfig,
+    pub(crate) transport: TransportConfig,
+    pub(crate) shards: Option<u16>,
+    pub(crate) retry: bool,
+}
+
+/// Starts a server's endpoint.
+pub(crate) fn server(settings: ServerSettings) -> Result<Endpoint, Failure> {
+    let mut builder = Endpoint::builder().server_config(Arc::new(settings.tls)).transport_config(settings.transport);
+    for address in settings.addresses {
+        builder = builder.listen(address);
+    }
+    if let Some(shards) = settings.shards {
+        builder = builder.shards(usize::from(shards));
+    }
+    if settings.retry {
+        builder = builder.retry(RetryPolicy::Always);
+    }
+    builder.start().map_err(|error| Failure::failed(format_args!("cannot start the server: {error}")))
+}
+
+/// Starts a client's endpoint: one socket is enough for one connection.
+pub(crate) fn client(
+    local: SocketAddr,
+    tls: Arc<ClientConfig>,
+    transport: TransportConfig,
+) -> Result<Endpoint, Failure> {
+    let builder = Endpoint::builder().listen(local).client_config(tls).transport_config(transport).shards(1);
+    builder.start().map_err(|error| Failure::failed(format_args!("cannot open a UDP socket: {error}")))
+}
+
+/// Goes on from another local port, as if a NAT had chosen it.
+pub(crate) fn rebind(endpoint: &Endpoint, remote: SocketAddr) -> Result<(), Failure> {
+    let local: IpAddr = if remote.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    endpoint
+        .rebind(SocketAddr::new(local, 0))
+        .map(drop)
+        .map_err(|error| Failure::failed(format_args!("cannot change the local port: {error}")))
+}
