@@ -139,6 +139,8 @@ impl CloseReason {
     }
 }
 
+impl std::error::Error for CloseReason {}
+
 impl std::fmt::Display for CloseReason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         fn words(reason: &Bytes) -> String {

@@ -1,0 +1,227 @@
+//! Two endpoints on this machine, end to end.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends where it fails")]
+
+mod support;
+
+use std::time::Duration;
+
+use quicast::{BuildError, CloseReason, ConnectError, Endpoint, RetryPolicy};
+use support::*;
+
+#[tokio::test]
+async fn what_is_sent_comes_back() {
+    in_time(async {
+        let server = server().shards(1).start().unwrap();
+        let accepting = tokio::spawn(accept_and_echo(server.clone()));
+        let client = client();
+        let connection = client.connect(server.local_addr(), "localhost").await.unwrap();
+        assert_eq!(connection.alpn(), PROTOCOL);
+        for length in [0, 1, 1_000, 100_000, 3_000_000] {
+            round_trip(&connection, length).await.unwrap();
+        }
+        connection.close(7, b"enough");
+        client.wait_idle().await;
+        server.shutdown(Duration::ZERO).await;
+        accepting.await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_connections_spread_over_the_shards_of_a_server_with_a_service() {
+    in_time(async {
+        let server = server().shards(3).service(echo).start().unwrap();
+        let client = client();
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..30 {
+            let (client, address) = (client.clone(), server.local_addr());
+            tasks.spawn(async move {
+                let connection = client.connect(address, "localhost").await.unwrap();
+                for _ in 0..5 {
+                    round_trip(&connection, 20_000).await.unwrap();
+                }
+                connection
+            });
+        }
+        let connections = tasks.join_all().await;
+        assert_eq!(server.connections().len(), 30);
+        assert_eq!(client.connections().len(), 30);
+        drop(connections);
+        client.wait_idle().await;
+        server.wait_idle().await;
+        let metrics = server.metrics();
+        assert_eq!(metrics.sum("quicast_actor_stops_total").map(|stops| stops > 0.0), Some(true));
+        server.shutdown(Duration::ZERO).await;
+        assert_eq!(metrics.value("quicast_dispatcher_drops_total", &["mailbox_full"]), Some(0.0));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_server_that_always_asks_for_proof_gets_it_once() {
+    in_time(async {
+        let server = server().shards(1).retry(RetryPolicy::Always).service(echo).start().unwrap();
+        let client = client();
+        let connection = client.connect(server.local_addr(), "localhost").await.unwrap();
+        round_trip(&connection, 10).await.unwrap();
+        connection.close(0, b"");
+        client.wait_idle().await;
+        // The second connection brings the token that the first one was given.
+        let connection = client.connect(server.local_addr(), "localhost").await.unwrap();
+        round_trip(&connection, 10).await.unwrap();
+        connection.close(0, b"");
+        client.wait_idle().await;
+        let metrics = server.metrics().clone();
+        server.shutdown(Duration::ZERO).await;
+        assert_eq!(metrics.sum("quicast_dispatcher_retries_sent_total"), Some(1.0));
+        assert_eq!(metrics.value("quicast_dispatcher_tokens_total", &["retry", "valid"]), Some(1.0));
+        assert_eq!(metrics.value("quicast_dispatcher_tokens_total", &["new_token", "valid"]), Some(1.0));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_application_may_refuse_retry_or_ignore() {
+    in_time(async {
+        let server = server().shards(1).start().unwrap();
+        let client = client();
+        let (first, second) = (client.clone(), client.clone());
+        let address = server.local_addr();
+
+        let refused = tokio::spawn(async move { first.connect(address, "localhost").await });
+        server.accept().await.unwrap().refuse();
+        let error = refused.await.unwrap().unwrap_err();
+        assert!(matches!(&error, ConnectError::Failed(CloseReason::PeerTransport { .. })), "{error}");
+
+        let retried = tokio::spawn(async move { second.connect(address, "localhost").await });
+        let incoming = server.accept().await.unwrap();
+        assert!(!incoming.remote_address_validated());
+        let original = incoming.orig_dst_cid();
+        incoming.retry().unwrap();
+        let incoming = server.accept().await.unwrap();
+        assert!(incoming.remote_address_validated() && !incoming.may_retry());
+        assert_eq!(incoming.orig_dst_cid(), original);
+        let incoming = incoming.retry().unwrap_err().into_incoming();
+        incoming.ignore();
+        // The client tries again by itself, with the same token, which is used up by now.
+        let error = retried.await.unwrap().unwrap_err();
+        assert!(matches!(&error, ConnectError::Failed(CloseReason::PeerTransport { .. })), "{error}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_end_is_told_to_both_sides() {
+    in_time(async {
+        let server = server().shards(1).start().unwrap();
+        let client = client();
+        let (there, here) = tokio::join!(
+            async { server.accept().await.unwrap().accept().unwrap().await.unwrap() },
+            async { client.connect(server.local_addr(), "localhost").await.unwrap() },
+        );
+        here.close(42, b"because");
+        let CloseReason::PeerApplication { code, reason } = there.closed().await else { panic!("{:?}", there.close_reason()) };
+        assert_eq!((code, &reason[..]), (42, &b"because"[..]));
+        assert!(matches!(here.closed().await, CloseReason::LocalApplication { code: 42, .. }));
+        assert_eq!(here.open_bi().await.err(), here.close_reason());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_endpoint_without_handles_goes_on_until_its_connections_end() {
+    in_time(async {
+        let server = server().shards(2).service(echo).start().unwrap();
+        let client = client();
+        let connection = client.connect(server.local_addr(), "localhost").await.unwrap();
+        drop((server, client));
+        round_trip(&connection, 50_000).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_client_that_moves_takes_its_connections_along() {
+    in_time(async {
+        let server = server().shards(4).service(echo).start().unwrap();
+        let client = client();
+        let connection = client.connect(server.local_addr(), "localhost").await.unwrap();
+        round_trip(&connection, 1_000).await.unwrap();
+        let before = client.local_addr();
+        let after = client.rebind(LOCALHOST).unwrap();
+        assert_ne!(before, after);
+        for _ in 0..3 {
+            round_trip(&connection, 100_000).await.unwrap();
+        }
+        assert_eq!(server.connections()[0].remote, after);
+        connection.close(0, b"");
+        client.wait_idle().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_server_that_drains_refuses_new_clients_and_lets_old_ones_finish() {
+    in_time(async {
+        let server = server().shards(1).service(echo).start().unwrap();
+        let client = client();
+        let connection = client.connect(server.local_addr(), "localhost").await.unwrap();
+        let address = server.local_addr();
+        let draining = tokio::spawn(async move { server.shutdown(PATIENCE).await });
+        // The order reaches the shard some time; until then clients are let in.
+        while client.connect(address, "localhost").await.is_ok() {}
+        round_trip(&connection, 10_000).await.unwrap();
+        connection.close(0, b"");
+        draining.await.unwrap();
+    })
+    .await;
+}
+
+#[test]
+fn mistakes_are_told_with_their_remedy() {
+    let first = server().start().unwrap();
+    let address = first.local_addr();
+    for shards in [1, 2] {
+        let error = Endpoint::builder().listen(address).server_config(server_tls()).shards(shards).start().unwrap_err();
+        assert!(matches!(error, BuildError::Listen { .. }));
+        assert!(error.to_string().contains("in use by another program; choose another"), "{error}");
+    }
+    let mut tls = (*server_tls()).clone();
+    tls.alpn_protocols.clear();
+    let error = Endpoint::server(tls.into(), LOCALHOST).unwrap_err();
+    assert!(error.to_string().contains("fill `alpn_protocols`"), "{error}");
+    let error = Endpoint::builder().server_config(server_tls()).start().unwrap_err();
+    assert!(error.to_string().contains("EndpointBuilder::listen"), "{error}");
+    let error = Endpoint::builder().listen(LOCALHOST).service(|_| async {}).start().unwrap_err();
+    assert!(error.to_string().contains("server_config"), "{error}");
+}
+
+#[tokio::test]
+async fn a_client_says_why_it_cannot_connect() {
+    in_time(async {
+        let client = client();
+        let nobody = std::net::UdpSocket::bind(LOCALHOST).unwrap().local_addr().unwrap();
+        let error = client.connect(nobody, "not a name").await.unwrap_err();
+        assert!(matches!(&error, ConnectError::InvalidServerName(_)), "{error}");
+        let error = client.connect("[::1]:4433".parse().unwrap(), "localhost").await.unwrap_err();
+        assert!(matches!(&error, ConnectError::NoSocket { .. }), "{error}");
+        let bare = Endpoint::client(LOCALHOST).unwrap();
+        let error = bare.connect(nobody, "localhost").await.unwrap_err();
+        assert!(matches!(&error, ConnectError::NoClientConfig), "{error}");
+        client.shutdown(Duration::ZERO).await;
+        let error = client.connect(nobody, "localhost").await.unwrap_err();
+        assert!(matches!(&error, ConnectError::Closed), "{error}");
+    })
+    .await;
+}
+
+#[test]
+fn handles_may_be_sent_shared_and_cloned() {
+    fn is<T: Send + Sync + Clone>() {}
+    fn may_be_sent<T: Send>() {}
+    is::<Endpoint>();
+    is::<quicast::Connection>();
+    may_be_sent::<quicast::Incoming>();
+    may_be_sent::<quicast::Connecting>();
+}

@@ -1,0 +1,89 @@
+//! What the tests over loopback share: a certificate, settings, and a server that sends everything back.
+
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it fails")]
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use quicast::tls::Certificate;
+use quicast::tls::development;
+use quicast::tls::pki_types::UnixTime;
+use quicast::{Connection, Endpoint, EndpointBuilder, RecvStream, SendStream};
+
+pub const PROTOCOL: &[u8] = b"test";
+pub const LOCALHOST: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+/// Longer than anything takes; only a test that fails waits for it.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+pub fn certificate() -> &'static Certificate {
+    static CERTIFICATE: OnceLock<Certificate> = OnceLock::new();
+    CERTIFICATE.get_or_init(|| development::certificate(&["localhost"], UnixTime::now()).unwrap())
+}
+
+pub fn server_tls() -> Arc<tls::ServerConfig> {
+    Arc::new(development::server_config(certificate(), &[PROTOCOL]).unwrap())
+}
+
+pub fn client_tls() -> Arc<tls::ClientConfig> {
+    Arc::new(development::client_config(certificate().chain(), &[PROTOCOL]).unwrap())
+}
+
+/// A server to be changed before it is started.
+pub fn server() -> EndpointBuilder {
+    Endpoint::builder().listen(LOCALHOST).server_config(server_tls())
+}
+
+pub fn client() -> Endpoint {
+    Endpoint::builder().listen(LOCALHOST).client_config(client_tls()).start().unwrap()
+}
+
+/// Sends back what comes on every stream, until the connection ends.
+pub async fn echo(connection: Connection) {
+    while let Ok((send, receive)) = connection.accept_bi().await {
+        tokio::spawn(echo_stream(send, receive));
+    }
+}
+
+async fn echo_stream(mut send: SendStream, mut receive: RecvStream) {
+    while let Ok(Some(chunk)) = receive.read_chunk(usize::MAX).await {
+        if send.write_chunk(chunk).await.is_err() {
+            return;
+        }
+    }
+    let _peer_gone = send.finish().await;
+}
+
+/// Accepts everybody and echoes, for as long as the endpoint lives.
+pub async fn accept_and_echo(endpoint: Endpoint) {
+    while let Some(incoming) = endpoint.accept().await {
+        let Ok(connecting) = incoming.accept() else { continue };
+        tokio::spawn(async move {
+            if let Ok(connection) = connecting.await {
+                echo(connection).await;
+            }
+        });
+    }
+}
+
+/// Sends bytes on a new stream and checks that they come back.
+pub async fn round_trip(connection: &Connection, length: usize) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let (mut send, mut receive) = connection.open_bi().await?;
+    let data: Vec<u8> = (0..length).map(|at| (at / 7) as u8).collect();
+    let expected = data.clone();
+    let writing = async move {
+        send.write_all(&data).await?;
+        send.finish().await?;
+        Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
+    };
+    let reading = async { Ok(receive.read_to_end(length + 1).await?) };
+    let ((), back) = tokio::try_join!(writing, reading)?;
+    assert!(back == expected, "{} bytes went out, {} other ones came back", expected.len(), back.len());
+    Ok(())
+}
+
+/// Gives up where a test would hang.
+pub async fn in_time<F: Future>(what: F) -> F::Output {
+    tokio::time::timeout(PATIENCE, what).await.expect("it takes too long")
+}
