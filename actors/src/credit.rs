@@ -58,11 +58,6 @@ impl Credit {
         }
     }
 
-    /// How much is free.
-    pub(crate) fn available(&self) -> u32 {
-        self.0.free.get()
-    }
-
     /// Ready while some is free. Having to wait is counted as a refusal, once a wait.
     pub(crate) fn poll_available(&self, cx: &Context<'_>) -> Poll<()> {
         let window = &*self.0;
@@ -96,7 +91,6 @@ mod tests {
         assert_eq!(meter.value("quicast_edge_credit{edge=\"socket_dispatcher\"}"), 0.0);
         assert_eq!(meter.value("quicast_edge_full_total{edge=\"socket_dispatcher\"}"), 1.0);
         other.give_back();
-        assert_eq!(credit.available(), 1);
         assert_eq!(meter.value("quicast_edge_credit{edge=\"socket_dispatcher\"}"), 1.0);
         assert!(credit.try_take());
     }

@@ -3,8 +3,8 @@
 //! It keeps the times that connections computed themselves (`congestion::Pacer`); here is only the wheel and the alarm,
 //! one of each for a shard. It does not run while nobody wants to send later.
 //!
-//! **In**: [`Register`](messages::Register), [`Deregister`](messages::Deregister),
-//! [`TransmitWanted`](messages::TransmitWanted), [`Stop`]. **Out**: [`TransmitGranted`].
+//! **In**: [`Register`], [`Deregister`],
+//! [`TransmitWanted`], [`Stop`]. **Out**: [`TransmitGranted`].
 //!
 //! It ends when it is told to. Overloaded, it is late, and says how late; what was late may then leave at once, within the
 //! burst that a connection's own pacer allows.

@@ -20,7 +20,9 @@ pub(crate) const KERNEL_BUFFER: usize = 7 << 20;
 /// What the kernel says, above all that the port is in use: also when it is in use by another process that would share it.
 pub(crate) fn bind(mut address: SocketAddr, shards: usize, wanted: usize) -> io::Result<Vec<BoundSocket>> {
     if shards <= 1 {
-        return Ok(vec![BoundSocket::Udp(bind_one(address, false, wanted)?)]);
+        let socket = bind_one(address, false, wanted)?;
+        warn_of_small_buffers(socket.kernel_buffers());
+        return Ok(vec![BoundSocket::Udp(socket)]);
     }
     // Whoever runs under the same user may share a port, and would be given a part of the datagrams: a second server on
     // the same port by mistake must fail, not break both. So the port is first taken for a moment alone.
@@ -30,6 +32,9 @@ pub(crate) fn bind(mut address: SocketAddr, shards: usize, wanted: usize) -> io:
         let socket = bind_one(address, true, wanted)?;
         address = socket.local_address();
         sockets.push(socket);
+    }
+    if let Some(socket) = sockets.first() {
+        warn_of_small_buffers(socket.kernel_buffers());
     }
     // One program serves the whole group; without it, the kernel spreads by address and the dispatchers forward.
     let steered = sockets.last().is_some_and(|socket| steer(socket.socket(), shards).is_ok());
@@ -76,6 +81,19 @@ fn enlarge(socket: &UdpSocket, wanted: usize) -> io::Result<KernelBuffers> {
     }
     let (receive, send) = (reference.recv_buffer_size()?, reference.send_buffer_size()?);
     Ok(KernelBuffers { wanted, receive: receive / RESERVED, send: send / RESERVED })
+}
+
+fn warn_of_small_buffers(granted: KernelBuffers) {
+    let KernelBuffers { wanted, receive, send } = granted;
+    if receive < wanted || send < wanted {
+        tracing::warn!(
+            wanted,
+            receive,
+            send,
+            "the kernel grants smaller socket buffers than are good for fast transfers; \
+             raise net.core.rmem_max and net.core.wmem_max"
+        );
+    }
 }
 
 fn ignore(_: io::Error) -> io::Result<()> {
@@ -196,7 +214,7 @@ mod tests {
     #[test]
     fn granted_buffers_can_be_read() {
         let sockets = bind(LOCALHOST.into(), 1, 100_000).unwrap();
-        let granted = sockets[0].kernel_buffers().unwrap();
-        assert_eq!(granted, KernelBuffers { wanted: 100_000, receive: 100_000, send: 100_000 });
+        let BoundSocket::Udp(socket) = &sockets[0] else { panic!("not bound by us") };
+        assert_eq!(socket.kernel_buffers(), KernelBuffers { wanted: 100_000, receive: 100_000, send: 100_000 });
     }
 }

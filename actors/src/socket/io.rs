@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use bytes::BytesMut;
 use recovery::Ecn;
 
+#[cfg(test)]
 use super::memory::MemorySocket;
 use super::udp::{BoundUdp, UdpIo};
 
@@ -18,6 +19,7 @@ pub(crate) enum BoundSocket {
     /// The kernel's.
     Udp(BoundUdp),
     /// A simulated one.
+    #[cfg(test)]
     Memory(MemorySocket),
 }
 
@@ -26,15 +28,8 @@ impl BoundSocket {
     pub(crate) fn local_address(&self) -> SocketAddr {
         match self {
             Self::Udp(udp) => udp.local_address(),
+            #[cfg(test)]
             Self::Memory(memory) => memory.local_address(),
-        }
-    }
-
-    /// The kernel's buffers for it; nothing for a simulated one.
-    pub(crate) fn kernel_buffers(&self) -> Option<KernelBuffers> {
-        match self {
-            Self::Udp(udp) => Some(udp.kernel_buffers()),
-            Self::Memory(_) => None,
         }
     }
 }
@@ -117,6 +112,7 @@ pub(crate) enum SocketIo {
     /// The kernel's.
     Udp(UdpIo),
     /// A simulated one.
+    #[cfg(test)]
     Memory(MemorySocket),
 }
 
@@ -125,21 +121,16 @@ impl SocketIo {
     pub(crate) fn new(bound: BoundSocket) -> io::Result<Self> {
         Ok(match bound {
             BoundSocket::Udp(udp) => Self::Udp(UdpIo::new(udp)?),
+            #[cfg(test)]
             BoundSocket::Memory(memory) => Self::Memory(memory),
         })
     }
 
-    /// The address that it is bound to.
-    pub(crate) fn local_address(&self) -> SocketAddr {
-        match self {
-            Self::Udp(udp) => udp.local_address(),
-            Self::Memory(memory) => memory.local_address(),
-        }
-    }
-
+    /// What the kernel has granted; nothing for a simulated one.
     pub(crate) fn kernel_buffers(&self) -> Option<KernelBuffers> {
         match self {
             Self::Udp(udp) => Some(udp.kernel_buffers()),
+            #[cfg(test)]
             Self::Memory(_) => None,
         }
     }
@@ -147,6 +138,7 @@ impl SocketIo {
     pub(crate) fn offloads(&self) -> Offloads {
         match self {
             Self::Udp(udp) => udp.offloads(),
+            #[cfg(test)]
             Self::Memory(_) => {
                 Offloads { gso: true, gro: true, ecn: true, packet_information: true, reuseport_filter: false }
             }
@@ -157,6 +149,7 @@ impl SocketIo {
     pub(crate) fn kernel_counters(&self) -> Option<KernelCounters> {
         match self {
             Self::Udp(udp) => udp.kernel_counters(),
+            #[cfg(test)]
             Self::Memory(memory) => Some(memory.counters()),
         }
     }
@@ -173,6 +166,7 @@ impl SocketIo {
         received.clear();
         match self {
             Self::Udp(udp) => udp.poll_receive(cx, buffers, received),
+            #[cfg(test)]
             Self::Memory(memory) => memory.poll_receive(cx, buffers, received),
         }
     }
@@ -186,6 +180,7 @@ impl SocketIo {
         }
         match self {
             Self::Udp(udp) => udp.send(outgoing),
+            #[cfg(test)]
             Self::Memory(memory) => memory.send(outgoing),
         }
     }
@@ -194,6 +189,7 @@ impl SocketIo {
     pub(crate) fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Udp(udp) => udp.poll_writable(cx),
+            #[cfg(test)]
             Self::Memory(memory) => memory.poll_writable(cx),
         }
     }
@@ -202,6 +198,7 @@ impl SocketIo {
     pub(crate) fn segments(&self) -> usize {
         match self {
             Self::Udp(udp) => udp.segments(),
+            #[cfg(test)]
             Self::Memory(memory) => memory.segments(),
         }
     }

@@ -3,7 +3,7 @@
 //! It owns nothing that could not be used again: the UDP socket and both pools belong to the shard, so that a socket actor
 //! can be started anew over them.
 //!
-//! **In**: [`SendDatagrams`](messages::SendDatagrams), [`Rebind`](messages::Rebind), [`Stop`]; the kernel's datagrams.
+//! **In**: [`SendDatagrams`], [`Rebind`], [`Stop`]; the kernel's datagrams.
 //! **Out**: [`DatagramsReceived`] to the dispatcher, [`BuffersFreed`](messages::BuffersFreed) by way of the send pool.
 //!
 //! It ends when it is told to. Overloaded, it stops reading: without credit with the dispatcher, datagrams wait in the
@@ -22,6 +22,7 @@
 pub(crate) mod bind;
 pub(crate) mod io;
 mod kernel;
+#[cfg(test)]
 pub(crate) mod memory;
 pub(crate) mod messages;
 mod receive;
@@ -71,11 +72,6 @@ impl SharedSocket {
     /// What the kernel says, or that there is no runtime.
     pub(crate) fn new(bound: BoundSocket) -> std::io::Result<Self> {
         Ok(Self(Rc::new(RefCell::new(SocketIo::new(bound)?))))
-    }
-
-    /// The address that it is bound to now.
-    pub(crate) fn local_address(&self) -> std::net::SocketAddr {
-        self.0.borrow().local_address()
     }
 }
 

@@ -97,11 +97,6 @@ impl SendQueue {
         self.queue.clear();
         self.pool.tell_all();
     }
-
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.queue.len()
-    }
 }
 
 impl Sending {

@@ -20,6 +20,7 @@ struct Stage {
     heard: Recorder<DatagramsReceived>,
     down: Recorder<Down>,
     credit: Credit,
+    #[cfg(feature = "fault-injection")]
     receive_pool: ReceivePool,
     send_pool: SendPool,
     address: SocketAddr,
@@ -31,8 +32,8 @@ fn stage(bound: BoundSocket, receive_buffers: usize, send_buffers: usize) -> Sta
     let credit = Credit::new(&meter, Edge::SocketDispatcher, DISPATCHER_BATCHES);
     let receive_pool = ReceivePool::new(&meter, receive_buffers);
     let send_pool = SendPool::new(&meter, send_buffers);
+    let address = bound.local_address();
     let socket = SharedSocket::new(bound).unwrap();
-    let address = socket.local_address();
     let parts = SocketParts {
         socket,
         receive_pool: receive_pool.clone(),
@@ -42,7 +43,17 @@ fn stage(bound: BoundSocket, receive_buffers: usize, send_buffers: usize) -> Sta
         owner: down.recipient(),
         meter: Rc::clone(&meter),
     };
-    Stage { meter, actor: SocketActor::new(parts).start(), heard, down, credit, receive_pool, send_pool, address }
+    Stage {
+        meter,
+        actor: SocketActor::new(parts).start(),
+        heard,
+        down,
+        credit,
+        #[cfg(feature = "fault-injection")]
+        receive_pool,
+        send_pool,
+        address,
+    }
 }
 
 fn on_wire(room: usize) -> (Stage, Wire) {

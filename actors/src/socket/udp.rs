@@ -76,10 +76,6 @@ impl UdpIo {
         Ok(Self { socket, state, local, granted, reuseport_filter, inode, refusals: 0, paused_until: None })
     }
 
-    pub(super) const fn local_address(&self) -> SocketAddr {
-        self.local
-    }
-
     pub(super) const fn kernel_buffers(&self) -> KernelBuffers {
         self.granted
     }

@@ -3,8 +3,8 @@
 //! One wheel and one alarm for a shard. While nothing is due and nothing is counted it does not run at all, whatever the
 //! number of connections.
 //!
-//! **In**: [`Register`](messages::Register), [`Deregister`](messages::Deregister),
-//! [`DeadlineChanged`](messages::DeadlineChanged), [`Stop`]. **Out**: [`DeadlineReached`].
+//! **In**: [`Register`], [`Deregister`],
+//! [`DeadlineChanged`], [`Stop`]. **Out**: [`DeadlineReached`].
 //!
 //! It also does the shard's [`Housekeeping`]: while anything is counted, the counters go to the metric handles four times
 //! a second, and ten times a second it is measured how late the thread is.
