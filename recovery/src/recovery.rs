@@ -87,9 +87,14 @@ impl<T> Recovery<T> {
         self.space(space).awaited > 0
     }
 
+    /// How many packets are remembered: those sent and not judged, and what lies between them.
+    pub fn sent_packets(&self) -> usize {
+        self.spaces.iter().map(|space| space.sent.len()).sum()
+    }
+
     /// Whether so many sent packets are remembered that no more may be sent until some are acknowledged or lost.
     pub fn is_full(&self) -> bool {
-        self.spaces.iter().map(|space| space.sent.len()).sum::<usize>() >= self.config.sent_packets
+        self.sent_packets() >= self.config.sent_packets
     }
 
     /// Whether the next packet should be marked ECT(0).

@@ -101,6 +101,7 @@ fn packets_under_the_old_keys_that_were_on_their_way_are_read_for_a_while() {
         // It must be acknowledged under the first keys before there can be others.
         puppet.say(SpaceId::Application, &[Frame::Ping]);
         puppet.advance(Duration::from_millis(30));
+        let dropped = puppet.victim().stats.dropped;
         let old: Vec<Vec<u8>> =
             (0..3).map(|_| puppet.seal(&Forged::new(SpaceId::Application, &[1, 0, 0, 0]))).collect();
         puppet.keys.initiate_key_update(puppet.now).unwrap();
@@ -110,7 +111,7 @@ fn packets_under_the_old_keys_that_were_on_their_way_are_read_for_a_while() {
             puppet.send(packet);
         }
         assert_eq!(puppet.close_code(), None, "{victim:?}");
-        assert_eq!(puppet.victim().stats.dropped, [0; 7], "{victim:?}");
+        assert_eq!(puppet.victim().stats.dropped, dropped, "{victim:?}");
     }
 }
 

@@ -349,6 +349,12 @@ impl Connection {
         self.recovery.bytes_in_flight()
     }
 
+    /// Packets that are remembered because the peer has neither acknowledged nor lost them: at most
+    /// [`limits::SENT_PACKETS`](crate::limits::SENT_PACKETS) and a few probes.
+    pub fn sent_packets(&self) -> usize {
+        self.recovery.sent_packets()
+    }
+
     /// Bytes of the largest datagrams that fit the path.
     pub fn datagram_size(&self) -> u16 {
         self.paths.current().datagram_size()

@@ -6,6 +6,7 @@ use tls::Level;
 
 use super::Connection;
 use super::state::State;
+use crate::limits::Limit;
 use crate::output::{Transmit, TransmitWanted};
 use crate::path::OffPath;
 use crate::stats::SendLimit;
@@ -94,6 +95,9 @@ impl Connection {
 
     /// Builds the next datagram for the current path and says how long it is.
     fn build_datagram(&mut self, now: Time, datagram: &mut [u8]) -> Option<usize> {
+        if self.is_silenced(now) {
+            return None;
+        }
         let room = self.amplification_room(now, datagram.len())?;
         self.fill_probes();
         let permission = self.permission(now, room);
@@ -124,6 +128,17 @@ impl Connection {
         Some(length)
     }
 
+    /// Whether the peer has acknowledged so little that nothing more can be remembered: then not even acknowledgements
+    /// are sent, only probes, and those come to an end (see [`PROBE_TIMEOUTS`](crate::limits::PROBE_TIMEOUTS)).
+    fn is_silenced(&mut self, now: Time) -> bool {
+        let silenced = self.recovery.is_full() && self.probes.iter().all(|probes| *probes == 0);
+        if silenced {
+            self.stats.hit(Limit::SentPackets);
+            self.limit_by(now, SendLimit::Congestion);
+        }
+        silenced
+    }
+
     /// Whether what waits in `space` leaves no room for another packet behind it.
     fn fills(&self, space: SpaceId, room: usize) -> bool {
         self.crypto[space.index()].pending_bytes() + SMALLEST_PACKET * 2 > room
@@ -140,7 +155,7 @@ impl Connection {
         if self.keys.can_seal(Level::Initial) || available < SMALLEST_PACKET {
             if SpaceId::ALL.into_iter().any(|space| self.wants_to_send(space) || self.probes[space.index()] > 0) {
                 self.stats.amplification_blocked += 1;
-                self.stats.hit(crate::limits::Limit::Amplification);
+                self.stats.hit(Limit::Amplification);
                 self.recovery.set_amplification_blocked(true);
                 self.limit_by(now, SendLimit::Amplification);
             }
@@ -228,7 +243,7 @@ impl Connection {
 
     /// A challenge or an answer for an address that is not the current one (RFC 9000 §8.2, §9.3.3).
     fn transmit_off_path(&mut self, now: Time, buffer: &mut [u8]) -> Option<Transmit> {
-        if !self.keys.can_seal(Level::OneRtt) || !self.state.is_established() {
+        if !self.keys.can_seal(Level::OneRtt) || !self.state.is_established() || self.recovery.is_full() {
             return None;
         }
         let Self { paths, peer_ids, random, .. } = self;
