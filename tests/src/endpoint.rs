@@ -312,7 +312,7 @@ impl Node {
     //# A client MUST expand the payload of all UDP datagrams carrying Initial packets to at
     //# least the smallest allowed maximum datagram size of 1200 bytes
     fn check_size(&self, datagram: &[u8]) {
-        if self.connection.state() != State::Handshaking {
+        if self.connection.state() != State::Handshaking || self.side().is_server() {
             return;
         }
         if let Ok(Peek::Long { kind: Some(PacketKind::Initial), .. }) = packet::peek(datagram, LOCAL_ID_LENGTH) {

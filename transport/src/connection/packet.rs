@@ -60,6 +60,13 @@ impl Connection {
         if writer.position() == header.payload_offset {
             return None;
         }
+        //= https://www.rfc-editor.org/rfc/rfc9000#section-14.1
+        //# Similarly, a
+        //# server MUST expand the payload of all UDP datagrams carrying ack-eliciting
+        //# Initial packets to at least the smallest allowed maximum datagram size of 1200
+        //# bytes.
+        // Others it does not expand: PADDING would count as in flight and, since nobody acknowledges it, fill the window.
+        let pad = pad && (self.side.is_client() || space != SpaceId::Initial || eliciting);
         // Header protection takes its sample four bytes behind the start of the packet number (RFC 9001 §5.4.2).
         let payload = writer.position() - header.payload_offset;
         let missing = number::MAX_LENGTH.saturating_sub(number_length + payload);
