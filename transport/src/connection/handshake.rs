@@ -406,7 +406,8 @@ impl Connection {
         self.discard_space(SpaceId::Initial);
         self.discard_space(SpaceId::Handshake);
         self.handshake = None;
-        self.early = Vec::new();
+        // A server is confirmed before it has read what came ahead of the client's Finished.
+        self.early.retain(|packet| packet.is_one_rtt());
         self.paths.on_handshake_confirmed();
         self.events.push_back(Event::Confirmed);
     }

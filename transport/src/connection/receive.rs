@@ -10,6 +10,7 @@ use recovery::{Ecn, SpaceId};
 use tls::{Level, OpenError};
 
 use super::Connection;
+use crate::accept::SMALLEST_INITIAL_DATAGRAM;
 use crate::error::TransportError;
 use crate::limits::{self, Limit};
 use crate::output::ReceivedDatagrams;
@@ -44,6 +45,12 @@ pub(super) struct EarlyPacket {
     origin: Origin,
     level: Level,
     bytes: BytesMut,
+}
+
+impl EarlyPacket {
+    pub(super) const fn is_one_rtt(&self) -> bool {
+        matches!(self.level, Level::OneRtt)
+    }
 }
 
 /// What a packet's frames amounted to.
@@ -124,6 +131,7 @@ impl Connection {
         opened: &mut Vec<OpenedPacket>,
     ) -> Result<(), TransportError> {
         let mut position = 0;
+        let mut first_destination = None;
         while position < datagram.len() {
             let rest = &mut datagram[position..];
             let header = match packet::decode(rest, self.local_ids.length()) {
@@ -137,6 +145,11 @@ impl Connection {
                     return Ok(());
                 }
             };
+            // As in `read_datagram_by_packet` (RFC 9000 §12.2).
+            if *first_destination.get_or_insert(header.destination) != header.destination {
+                self.stats.drop_packet(PacketDrop::UnexpectedConnectionId);
+                return Ok(());
+            }
             let packet = &mut rest[..header.end];
             let at = if header.kind == PacketKind::OneRtt { *expected } else { self.expected(&header) };
             if let Some(found) = self.open_packet(origin, &header, packet, at)? {
@@ -154,6 +167,7 @@ impl Connection {
     /// The way of the handshake: packet by packet, since each may change what the next one means.
     fn read_datagram_by_packet(&mut self, origin: Origin, mut datagram: BytesMut) {
         let mut first_destination = None;
+        let size = datagram.len();
         while !datagram.is_empty() && self.state.is_open() {
             let header = match packet::decode(&datagram, self.local_ids.length()) {
                 Ok(Packet::Protected(header)) => header,
@@ -182,6 +196,14 @@ impl Connection {
                 return;
             }
             let mut packet = datagram.split_to(header.end);
+            //= https://www.rfc-editor.org/rfc/rfc9000#section-14.1
+            //# A server MUST discard an Initial packet that is carried in a UDP datagram with a
+            //# payload that is smaller than the smallest allowed maximum datagram size of 1200
+            //# bytes.
+            if header.kind == PacketKind::Initial && self.side.is_server() && size < SMALLEST_INITIAL_DATAGRAM {
+                self.stats.drop_packet(PacketDrop::Other);
+                continue;
+            }
             let expected = self.expected(&header);
             match self.open_packet(origin, &header, &mut packet, expected) {
                 Ok(Some(found)) => self.read_packet(origin, &packet.freeze(), &found),
@@ -207,6 +229,14 @@ impl Connection {
     ) -> Result<Option<OpenedPacket>, TransportError> {
         if header.kind != PacketKind::OneRtt && header.version != self.version {
             self.stats.drop_packet(PacketDrop::Other);
+            return Ok(None);
+        }
+        //= https://www.rfc-editor.org/rfc/rfc9000#section-17.2.2
+        //# Initial packets sent by the server MUST set the Token Length field to 0; clients
+        //# that receive an Initial packet with a non-zero Token Length field MUST either
+        //# discard the packet or generate a connection error of type PROTOCOL_VIOLATION.
+        if self.side.is_client() && !header.token.is_empty() {
+            self.stats.drop_packet(PacketDrop::Malformed);
             return Ok(None);
         }
         let level = level(header.kind);
