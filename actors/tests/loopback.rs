@@ -116,12 +116,14 @@ async fn the_end_is_told_to_both_sides() {
     in_time(async {
         let server = server().shards(1).start().unwrap();
         let client = client();
-        let (there, here) = tokio::join!(
-            async { server.accept().await.unwrap().accept().unwrap().await.unwrap() },
-            async { client.connect(server.local_addr(), "localhost").await.unwrap() },
-        );
+        let (there, here) =
+            tokio::join!(async { server.accept().await.unwrap().accept().unwrap().await.unwrap() }, async {
+                client.connect(server.local_addr(), "localhost").await.unwrap()
+            },);
         here.close(42, b"because");
-        let CloseReason::PeerApplication { code, reason } = there.closed().await else { panic!("{:?}", there.close_reason()) };
+        let CloseReason::PeerApplication { code, reason } = there.closed().await else {
+            panic!("{:?}", there.close_reason())
+        };
         assert_eq!((code, &reason[..]), (42, &b"because"[..]));
         assert!(matches!(here.closed().await, CloseReason::LocalApplication { code: 42, .. }));
         assert_eq!(here.open_bi().await.err(), here.close_reason());

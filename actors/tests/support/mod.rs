@@ -68,7 +68,10 @@ pub async fn accept_and_echo(endpoint: Endpoint) {
 }
 
 /// Sends bytes on a new stream and checks that they come back.
-pub async fn round_trip(connection: &Connection, length: usize) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+pub async fn round_trip(
+    connection: &Connection,
+    length: usize,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let (mut send, mut receive) = connection.open_bi().await?;
     let data: Vec<u8> = (0..length).map(|at| (at / 7) as u8).collect();
     let expected = data.clone();
