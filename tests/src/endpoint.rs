@@ -271,7 +271,7 @@ impl Node {
             self.check_transmit(&transmit);
             self.check_window(before);
             for segment in self.buffer[..transmit.length].chunks(transmit.segment_size) {
-                self.check_size(segment);
+                self.check_size(segment, self.connection.bytes_in_flight() > before);
                 let (to, ecn) = (transmit.remote, transmit.ecn);
                 out.push_back(Datagram { from: local, to, ecn, bytes: segment.to_vec() });
             }
@@ -311,8 +311,9 @@ impl Node {
     //= type=test
     //# A client MUST expand the payload of all UDP datagrams carrying Initial packets to at
     //# least the smallest allowed maximum datagram size of 1200 bytes
-    fn check_size(&self, datagram: &[u8]) {
-        if self.connection.state() != State::Handshaking || self.side().is_server() {
+    fn check_size(&self, datagram: &[u8], in_flight: bool) {
+        // A server's only if they are ack-eliciting, and so in flight.
+        if self.connection.state() != State::Handshaking || !in_flight && self.side().is_server() {
             return;
         }
         if let Ok(Peek::Long { kind: Some(PacketKind::Initial), .. }) = packet::peek(datagram, LOCAL_ID_LENGTH) {

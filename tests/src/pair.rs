@@ -181,6 +181,11 @@ impl Pair {
         self.losing[usize::from(!to_server)].extend(numbers);
     }
 
+    /// How many datagrams both hosts have sent.
+    pub const fn carried(&self) -> u64 {
+        self.carried[0] + self.carried[1]
+    }
+
     /// Puts a datagram on the wire that neither host sent.
     pub fn inject(&mut self, datagram: Datagram) {
         self.wire.push_back((self.now + self.delay, datagram));

@@ -319,6 +319,16 @@ impl Connection {
         self.paths.current().remote()
     }
 
+    /// The peer's id that packets are sent to now.
+    pub fn current_destination(&self) -> ConnectionId {
+        self.peer_ids.current()
+    }
+
+    /// The first id of ours, which long headers carry.
+    pub const fn first_id(&self) -> ConnectionId {
+        self.local_ids.first()
+    }
+
     /// What the handshake agreed on, once it is complete.
     pub fn handshake_data(&self) -> Option<&HandshakeData> {
         self.handshake_data.as_deref()
