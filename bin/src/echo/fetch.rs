@@ -1,23 +1,21 @@
 //! `--get`: a file with `hq-interop`.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use quicast::{Connection, ReadError, RecvStream, WriteError};
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
-use super::report::{Counted, Report};
+use super::report::Counted;
 use crate::address::plain;
 use crate::cli::Echo;
 use crate::error::Failure;
-use crate::out;
 use crate::progress::Progress;
 use crate::services::hq::refusal;
 
-/// Fetches into the file of `--output`, or to standard output. A file appears only when it is whole.
-pub(crate) async fn run(connection: &Connection, path: &str, arguments: &Echo) -> Result<(), Failure> {
-    let began = Instant::now();
+/// Fetches into the file of `--output`, or to standard output. A file appears only when it is whole. What was counted, if
+/// there is room to say it.
+pub(crate) async fn run(connection: &Connection, path: &str, arguments: &Echo) -> Result<Option<Counted>, Failure> {
     let receive = request(connection, path).await?;
     let file = arguments.output.as_deref().filter(|file| *file != Path::new("-"));
     let received = match file {
@@ -30,13 +28,14 @@ pub(crate) async fn run(connection: &Connection, path: &str, arguments: &Echo) -
             let copied = copy(connection, receive, path, &mut sink, arguments, &name).await;
             let Ok(received) = copied else {
                 tokio::fs::remove_file(&partial).await.ok();
-                return copied.map(drop);
+                return copied.map(|_| None);
             };
             tokio::fs::rename(&partial, file).await.map_err(failed)?;
             received
         }
     };
-    report(connection, received, began.elapsed(), arguments, file.is_some())
+    // What goes to standard output must be the file alone.
+    Ok(file.map(|_| Counted { bytes_returned: received, fetched: true, streams: 1, ..Counted::default() }))
 }
 
 async fn request(connection: &Connection, path: &str) -> Result<RecvStream, Failure> {
@@ -83,25 +82,4 @@ async fn copy(
     progress.clear();
     sink.flush().await.map_err(failed)?;
     Ok(received)
-}
-
-fn report(
-    connection: &Connection,
-    received: u64,
-    took: Duration,
-    arguments: &Echo,
-    is_file: bool,
-) -> Result<(), Failure> {
-    // What goes to standard output must be the file alone.
-    if arguments.quiet || !is_file {
-        return Ok(());
-    }
-    let counted = Counted { bytes: 0, bytes_returned: received, streams: 1, ..Counted::default() };
-    let report = Report::new(counted, took, &connection.stats());
-    if arguments.json {
-        out::line(serde_json::to_string(&report).map_err(Failure::failed)?);
-    } else {
-        out::line(report.of_a_file());
-    }
-    Ok(())
 }

@@ -47,15 +47,31 @@ async fn work(arguments: &Echo) -> Result<(), Failure> {
     };
     let config = connect::tls_config(&server, trust, arguments.alpn.alpn(), &arguments.tuning)?;
     let client = connect::connect(&server, config, &connect::transport_config(&arguments.tuning)).await?;
+    let began = Instant::now();
     let ended = match (&arguments.get, arguments.bytes) {
         (Some(path), _) => fetch::run(&client.connection, path, arguments).await,
-        (None, Some(bytes)) => measure(&client, bytes, arguments).await,
-        (None, None) => pipe::run(&client.connection).await,
+        (None, Some(bytes)) if arguments.datagrams => datagrams(&client.connection, bytes).await.map(Some),
+        (None, Some(bytes)) => streams(&client, bytes, arguments).await.map(Some),
+        (None, None) => pipe::run(&client.connection).await.map(|()| None),
     };
+    let took = began.elapsed();
     client.connection.close(0, b"done");
     // The server should hear of it; whether it answers is its own affair.
     tokio::time::timeout(GOOD_BYE, client.endpoint.wait_idle()).await.ok();
-    ended
+    if let Some(counted) = ended? {
+        // The connection's last numbers are those of its end.
+        tell(&Report::new(counted, took, &client.connection.stats()), arguments)?;
+    }
+    Ok(())
+}
+
+fn tell(report: &Report, arguments: &Echo) -> Result<(), Failure> {
+    if arguments.json {
+        out::line(serde_json::to_string(report).map_err(Failure::failed)?);
+    } else if !arguments.quiet {
+        out::line(report);
+    }
+    Ok(())
 }
 
 fn check(arguments: &Echo) -> Result<(), Failure> {
@@ -69,37 +85,19 @@ fn check(arguments: &Echo) -> Result<(), Failure> {
     }
 }
 
-/// Sends, checks what comes back, and says how it was.
-async fn measure(client: &Client, bytes: u64, arguments: &Echo) -> Result<(), Failure> {
-    let report = if arguments.datagrams {
-        datagrams(&client.connection, bytes).await?
-    } else {
-        streams(client, bytes, arguments).await?
-    };
-    if arguments.json {
-        out::line(serde_json::to_string(&report).map_err(Failure::failed)?);
-    } else if !arguments.quiet {
-        out::line(report);
-    }
-    Ok(())
-}
-
-async fn datagrams(connection: &Connection, bytes: u64) -> Result<Report, Failure> {
-    let began = Instant::now();
+async fn datagrams(connection: &Connection, bytes: u64) -> Result<Counted, Failure> {
     let (datagrams, size) = datagrams::run(connection, bytes).await?;
-    let counted = Counted {
+    Ok(Counted {
         bytes: datagrams.sent * size,
         bytes_returned: datagrams.returned * size,
         datagrams: Some(datagrams),
         ..Counted::default()
-    };
-    Ok(Report::new(counted, began.elapsed(), &connection.stats()))
+    })
 }
 
-async fn streams(client: &Client, bytes: u64, arguments: &Echo) -> Result<Report, Failure> {
+async fn streams(client: &Client, bytes: u64, arguments: &Echo) -> Result<Counted, Failure> {
     let connection = &client.connection;
     let (meter, progress) = (Meter::default(), Progress::bytes(bytes, arguments.quiet));
-    let began = Instant::now();
     let transfer = transfer::run(connection, bytes, arguments.streams, &meter);
     let on_the_way = async {
         // Each waits for its moment; a transfer that is over too early does not wait for them.
@@ -117,14 +115,13 @@ async fn streams(client: &Client, bytes: u64, arguments: &Echo) -> Result<Report
     let ended = watched.await;
     progress.clear();
     ended?;
-    let counted = Counted {
+    Ok(Counted {
         bytes,
         bytes_returned: meter.returned(),
         streams: arguments.streams,
-        datagrams: None,
         rebound: arguments.rebind,
-    };
-    Ok(Report::new(counted, began.elapsed(), &connection.stats()))
+        ..Counted::default()
+    })
 }
 
 async fn watch(connection: &Connection, progress: &Progress, meter: &Meter) -> std::convert::Infallible {

@@ -29,6 +29,8 @@ pub(crate) struct Report {
     pub(crate) key_updates: u64,
     /// Whether the local port was changed on the way.
     pub(crate) rebound: bool,
+    #[serde(skip)]
+    fetched: bool,
 }
 
 /// How many datagrams went and came.
@@ -46,12 +48,14 @@ pub(crate) struct Counted {
     pub(crate) streams: u32,
     pub(crate) datagrams: Option<Datagrams>,
     pub(crate) rebound: bool,
+    /// Whether nothing but a request was sent.
+    pub(crate) fetched: bool,
 }
 
 impl Report {
     pub(crate) fn new(counted: Counted, took: Duration, info: &ConnectionInfo) -> Self {
         let seconds = took.as_secs_f64();
-        let Counted { bytes, bytes_returned, streams, datagrams, rebound } = counted;
+        let Counted { bytes, bytes_returned, streams, datagrams, rebound, fetched } = counted;
         Self {
             bytes,
             bytes_returned,
@@ -66,16 +70,12 @@ impl Report {
             congestion: info.congestion,
             key_updates: info.totals.key_updates,
             rebound,
+            fetched,
         }
     }
 }
 
 impl Report {
-    /// The line for something that only came.
-    pub(crate) fn of_a_file(&self) -> String {
-        format!("{} bytes in {:.3} s: {}{}", self.bytes_returned, self.seconds, self.rate(), self.path())
-    }
-
     fn rate(&self) -> String {
         units::rate(self.bits_per_second)
     }
@@ -100,6 +100,16 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.datagrams {
+            None if self.fetched => {
+                return write!(
+                    f,
+                    "{} bytes in {:.3} s: {}{}",
+                    self.bytes_returned,
+                    self.seconds,
+                    self.rate(),
+                    self.path()
+                );
+            }
             None => write!(f, "{} bytes there and back", self.bytes)?,
             Some(Datagrams { sent, returned }) => write!(f, "{returned} of {sent} datagrams came back")?,
         }

@@ -163,9 +163,10 @@ async fn watch(endpoint: &Endpoint) -> Infallible {
     loop {
         let left = endpoint.connections().len();
         if left != said {
+            let connections = if left == 1 { "connection" } else { "connections" };
             let seconds = DRAIN.as_secs();
             out::note(format_args!(
-                "draining: {left} connections left, {seconds} s at most; once more to stop at once"
+                "draining: {left} {connections} left, {seconds} s at most; once more to stop at once"
             ));
             said = left;
         }
