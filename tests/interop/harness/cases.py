@@ -204,8 +204,8 @@ def stateless_reset(run: Run) -> str:
         run.start_server(port=port)
         started = time.monotonic()
         while client.child.poll() is None and time.monotonic() - started < 10:
-            # Something must leave the client for the server to answer.
-            os.write(write, b"still there?")
+            # Something must leave the client for the server to answer; quic-go answers no datagram of 42 bytes or less.
+            os.write(write, b"still there?" * 10)
             try:
                 client.child.wait(0.1)
             except subprocess.TimeoutExpired:

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/quic-go/quic-go"
 )
@@ -136,8 +138,13 @@ func echoUnidirectional(connection *quic.Conn) {
 func echoDatagrams(connection *quic.Conn) {
 	for {
 		data, err := connection.ReceiveDatagram(context.Background())
-		if err != nil || connection.SendDatagram(data) != nil {
+		if err != nil {
 			return
+		}
+		// The other side may know already that the path takes more: until we do, too, this one does not fit.
+		var tooLarge *quic.DatagramTooLargeError
+		for tries := 0; tries < 100 && errors.As(connection.SendDatagram(data), &tooLarge); tries++ {
+			time.Sleep(10 * time.Millisecond)
 		}
 	}
 }

@@ -3,13 +3,14 @@
 use crate::options::Options;
 use crate::{Failure, describe, endpoint_config};
 use quinn::crypto::rustls::{HandshakeData, QuicServerConfig};
-use quinn::{Connection, Endpoint, Incoming, RecvStream, SendStream, ServerConfig, TransportConfig};
+use quinn::{Connection, Endpoint, Incoming, RecvStream, SendDatagramError, SendStream, ServerConfig, TransportConfig};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::net::SocketAddr;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// Bytes echoed on a connection before --key-update acts.
 const KEY_UPDATE_AFTER: usize = 32 * 1024;
@@ -141,8 +142,14 @@ async fn echo_unidirectional(connection: Connection) {
 
 async fn echo_datagrams(connection: Connection) {
     while let Ok(data) = connection.read_datagram().await {
-        if connection.send_datagram(data).is_err() {
-            return;
+        // The other side may know already that the path takes more: until we do, too, this one does not fit.
+        let mut tries = 0;
+        while matches!(connection.send_datagram(data.clone()), Err(SendDatagramError::TooLarge)) && tries < 100 {
+            tries += 1;
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        if tries > 0 {
+            println!("a datagram of {} bytes fitted after {tries} tries", data.len());
         }
     }
 }
