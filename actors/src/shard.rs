@@ -93,7 +93,8 @@ impl Shard {
     /// # Errors
     /// If the socket cannot be registered with the thread's runtime.
     pub(crate) fn new(parts: ShardParts) -> std::io::Result<Self> {
-        let ShardParts { shard, config, secrets, seed, socket, registry, directory, forwarding, service, owner } = parts;
+        let ShardParts { shard, config, secrets, seed, socket, registry, directory, forwarding, service, owner } =
+            parts;
         let meter = Meter::new(Rc::new(ShardMetrics::new(&registry, shard)));
         let receive_pool = ReceivePool::new(&meter, RECEIVE_BUFFERS);
         let send_pool = SendPool::new(&meter, SEND_BUFFERS);

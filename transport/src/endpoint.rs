@@ -27,7 +27,7 @@ use codec::{ConnectionId, Side, Time, Version};
 use foldhash::fast::FixedState;
 use tls::SessionError;
 
-use crate::accept::{Acceptor, BACKLOG_BEFORE_DROP, Decision, DropReason, Load, Policy};
+use crate::accept::{Acceptor, Decision, DropReason, Load, Policy};
 use crate::address_tokens::{AddressTokens, TokenKeys};
 use crate::config::Config;
 use crate::connection::{Beginning, ClientBeginning, Connection, ServerBeginning};
@@ -630,7 +630,7 @@ impl Endpoint {
             Retry::UnderLoad | Retry::Always => load,
             // Only what demands a Retry is left out; what forbids new attempts still counts.
             Retry::Never => {
-                let backlog = if load.backlog > BACKLOG_BEFORE_DROP { load.backlog } else { Duration::ZERO };
+                let backlog = if load.backlog > limits::BACKLOG_BEFORE_DROP { load.backlog } else { Duration::ZERO };
                 Load { unvalidated: 0, backlog, ..load }
             }
         }

@@ -101,6 +101,11 @@ impl Incoming {
         self.attempt.accepted.original_destination
     }
 
+    #[cfg(test)]
+    pub(crate) const fn key(&self) -> AttemptKey {
+        self.key
+    }
+
     fn decide(&mut self, verdict: Verdict) {
         if !std::mem::replace(&mut self.decided, true) {
             self.decisions.do_send(DecideIncoming { attempt: self.key, verdict });

@@ -85,10 +85,7 @@ pub(crate) struct DecideIncoming {
 #[derive(Debug)]
 pub(crate) enum Verdict {
     /// Begin the connection, perhaps with other TLS settings than the endpoint's.
-    Accept {
-        tls: Option<Arc<tls::ServerConfig>>,
-        reply: oneshot::Sender<Result<Begun, ConnectError>>,
-    },
+    Accept { tls: Option<Arc<tls::ServerConfig>>, reply: oneshot::Sender<Result<Begun, ConnectError>> },
     /// Say CONNECTION_REFUSED.
     Refuse,
     /// Ask for proof of the address.

@@ -25,7 +25,10 @@ pub(super) enum Answer {
     Refuse(Attempt),
     InvalidToken(Attempt),
     VersionNegotiation(Box<Ids>),
-    Reset { destination: ConnectionId, received: usize },
+    Reset {
+        destination: ConnectionId,
+        received: usize,
+    },
     /// The last word of a connection that is over.
     Farewell(Bytes),
 }
