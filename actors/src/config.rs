@@ -9,9 +9,6 @@ use std::time::Duration;
 /// that reads twice while a turn takes long; more would only make what waits older than the peer's timeouts.
 pub(crate) const INPUT_BATCHES: u32 = 4;
 
-/// Socket reads that may wait in a dispatcher's mailbox: as for [`INPUT_BATCHES`].
-pub(crate) const READS: u32 = 4;
-
 /// Runs of datagrams that other shards may have on their way to a shard. Forwarding is rare (a client that moved, on a
 /// system that cannot steer), so this is for bursts of one such client.
 pub(crate) const FORWARD_WINDOW: u32 = 64;

@@ -12,8 +12,6 @@ pub(crate) enum Child {
     Streams,
     /// A stream with an actor of its own.
     Stream(StreamId),
-    /// The congestion controller of this path of a connection.
-    Congestion { path: u32 },
     /// One of a shard's single actors.
     Socket,
     /// Likewise.

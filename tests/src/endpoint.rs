@@ -198,7 +198,6 @@ impl Node {
                 self.connection.handle_window(now, window);
             }
             busy |= self.transmit(now, local, out);
-            self.connection.take_spent();
             let stats = self.connection.take_stats();
             self.stats.add(&stats);
             if !busy {

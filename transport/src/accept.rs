@@ -29,12 +29,6 @@ use rate::{RateLimit, SourceLimits};
 pub const SMALLEST_INITIAL_DATAGRAM: usize = 1200;
 /// The shortest destination id that a client may make up (RFC 9000 §7.2).
 pub const SHORTEST_FIRST_DESTINATION: usize = 8;
-/// How long datagrams may wait to be handled before every new attempt gets a Retry.
-pub const BACKLOG_BEFORE_RETRY: Duration = Duration::from_millis(50);
-/// How long they may wait before new attempts are dropped.
-pub const BACKLOG_BEFORE_DROP: Duration = Duration::from_millis(250);
-/// Answers with CONNECTION_CLOSE in a second: each costs the derivation of Initial keys.
-pub const REFUSALS_PER_SECOND: u32 = 100;
 
 /// Why a datagram is dropped: the label of `quicast_dispatcher_drops_total{reason}`.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -210,7 +204,7 @@ impl Acceptor {
             sources: SourceLimits::new(seeds),
             negotiations: per_second(limits::VERSION_NEGOTIATIONS_PER_SECOND),
             resets: per_second(limits::STATELESS_RESETS_PER_SECOND),
-            refusals: per_second(REFUSALS_PER_SECOND),
+            refusals: per_second(limits::REFUSALS_PER_SECOND),
             retrying: false,
             counts: [TokenCounts::default(); 2],
         }
@@ -414,7 +408,7 @@ impl Acceptor {
     fn admission(&mut self, load: &Load) -> Admission {
         let part = if self.retrying { 2 } else { 1 };
         self.retrying = load.unvalidated >= limits::HANDSHAKES_BEFORE_RETRY / part
-            || load.backlog > BACKLOG_BEFORE_RETRY / part as u32;
+            || load.backlog > limits::BACKLOG_BEFORE_RETRY / part as u32;
         admission(load, self.retrying || self.policy.always_retry)
     }
 }
@@ -431,8 +425,9 @@ enum Admission {
 }
 
 fn admission(load: &Load, retry: bool) -> Admission {
-    let full =
-        load.handshakes >= limits::HANDSHAKES || load.waiting >= limits::INCOMING || load.backlog > BACKLOG_BEFORE_DROP;
+    let full = load.handshakes >= limits::HANDSHAKES
+        || load.waiting >= limits::INCOMING
+        || load.backlog > limits::BACKLOG_BEFORE_DROP;
     match (full, retry) {
         (true, _) => Admission::Drop,
         (false, true) => Admission::Retry,

@@ -33,6 +33,14 @@ pub const HANDSHAKES: usize = 4000;
 pub const ATTEMPTS_PER_SOURCE_PER_SECOND: u32 = 50;
 /// New attempts from one /32 or /56 at once.
 pub const ATTEMPTS_PER_SOURCE_BURST: u32 = 200;
+/// How old datagrams may be when they are looked at before new attempts get a Retry.
+pub const BACKLOG_BEFORE_RETRY: Duration = Duration::from_millis(50);
+/// How old they may be before new attempts are dropped.
+pub const BACKLOG_BEFORE_DROP: Duration = Duration::from_millis(250);
+/// Attempts that are told in a second that they are refused, which costs the derivation of Initial keys; more are dropped.
+pub const REFUSALS_PER_SECOND: u32 = 100;
+/// Connections that ended and whose ids are still known, so that late packets are not taken for new ones; the oldest goes.
+pub const CLOSED_CONNECTIONS: usize = 1024;
 /// How long a handshake may take, whatever the peer sends meanwhile.
 pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 
@@ -60,9 +68,10 @@ pub const SENT_PACKETS: usize = 25_000;
 /// ACK-only packets after which one must be ack-eliciting, so that the peer's acknowledgement lets us forget them.
 pub const ACK_ONLY_PACKETS: u32 = 24;
 
-/// Gaps in the data of one stream; a frame that would make more is not acknowledged as kept but dropped with its packet.
+/// Gaps in the data of one stream; pieces that would make more are copied into dense pages, so that what they hold stays
+/// in proportion to the window.
 pub const STREAM_GAPS: usize = 1000;
-/// Gaps over all streams of a connection.
+/// The same over all streams of a connection.
 pub const CONNECTION_GAPS: usize = 4096;
 /// Received pieces smaller than this are copied, so that a byte never holds a receive buffer.
 pub const COPIED_BELOW: usize = 1024;

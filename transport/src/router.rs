@@ -26,8 +26,8 @@ use foldhash::fast::FixedState;
 use smallvec::SmallVec;
 
 use crate::reset::is_same_token;
-pub use closed::{CLOSED_CONNECTIONS, ClosedKey, Farewell};
 use closed::{Closed, Names};
+pub use closed::{ClosedKey, Farewell};
 pub use hash::KeyedHash;
 pub use ids::{IdGenerator, LOCAL_ID_LENGTH, shard_of};
 
@@ -227,7 +227,7 @@ impl<K: Copy + Eq + Hash> Router<K> {
     }
 
     /// Forgets a connection that ended, but keeps its names until `farewell.until`: what comes meanwhile is
-    /// [`Route::Closed`]. At most [`CLOSED_CONNECTIONS`] are kept, the oldest goes first.
+    /// [`Route::Closed`]. At most [`CLOSED_CONNECTIONS`](crate::limits::CLOSED_CONNECTIONS) are kept, the oldest goes first.
     pub fn retire(&mut self, now: Time, key: K, farewell: Farewell) {
         self.expire(now);
         let Some(names) = self.names.remove(&key) else { return };

@@ -62,7 +62,7 @@ impl CongestionActor {
         let label = Algorithm::named(controller.name());
         let congestion = &meter.metrics().congestion;
         let present = label.map(|label| {
-            let mut share = congestion.connections[label].share();
+            let share = congestion.connections[label].share();
             share.set(1);
             share
         });
@@ -119,7 +119,7 @@ impl CongestionActor {
         metrics.events[(label, Signal::Persistent)].add(persistent.saturating_sub(self.events.persistent));
         metrics.events[(label, Signal::SpuriousUndo)].add(spurious_undo.saturating_sub(self.events.spurious_undo));
         self.events = answer.events;
-        if let Some(in_flight) = &mut self.in_flight {
+        if let Some(in_flight) = &self.in_flight {
             in_flight.set(observed.bytes_in_flight);
         }
         let state = State::named(answer.state);

@@ -232,7 +232,7 @@ impl Handler<Down> for ConnectionActor {
             });
         }
         if message.cause == Cause::Panicked {
-            tracing::error!(connection = self.port.id(), child = ?message.child, "a stream's actor panicked");
+            tracing::error!(shard = self.stage.shard, connection = self.port.id(), child = ?message.child, "a stream's actor panicked");
             let now = clock::now();
             self.feed(context, |state| state.machine.close_internal(now, "the keeper of a stream failed"));
         }

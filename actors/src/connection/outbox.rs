@@ -62,8 +62,6 @@ impl Outbox {
                 outbox.events.push(event);
             }
         }
-        // With the last slice of a receive buffer, the buffer goes back to its pool by itself.
-        drop(machine.take_spent());
         outbox.deadline = machine.deadline().map(|(at, _)| at);
         outbox.wanted = machine.transmit_wanted();
         count.turn(machine, now);
@@ -185,6 +183,11 @@ impl ConnectionActor {
                     let fresh = self.state.get().map(|state| state.machine.fresh_controller());
                     if let Some(controller) = fresh {
                         self.start_congestion(context, controller);
+                        // Whoever wanted another controller wants it for the new path, too.
+                        if let (Some(_), Some(congestion)) = (&self.switch, &self.congestion) {
+                            self.stage.meter.sent(ActorType::Congestion);
+                            congestion.do_send(crate::congestion::messages::TakeSnapshot);
+                        }
                     }
                 }
             }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Recipient, WrapFuture};
 use bytes::Bytes;
 use telemetry::actor::{ActorType, StopReason};
+use transport::output::CloseReason;
 use transport::stream::buffers::{StreamBuffers, StreamEvent};
 use transport::stream::edge::StreamOutput;
 
@@ -54,8 +55,7 @@ struct State {
 
 impl StreamActor {
     pub(crate) fn new(buffers: StreamBuffers, port: Arc<StreamPort>, neighbours: Neighbours, meter: Rc<Meter>) -> Self {
-        let state =
-            State { buffers, port: port.clone(), chunks: Vec::new(), over: false, meter: meter.clone() };
+        let state = State { buffers, port: port.clone(), chunks: Vec::new(), over: false, meter: meter.clone() };
         Self { state: Guarded::new(state), port, neighbours, meter, turn_open: false, ended: None }
     }
 
@@ -177,13 +177,17 @@ impl Actor for StreamActor {
     fn started(&mut self, context: &mut Self::Context) {
         self.meter.started(ActorType::Stream);
         // From here on handles speak to this actor; what they wished while the stream moved is looked at now.
-        self.port.move_to(actix::AsyncContext::address(context).recipient());
+        self.port.move_to(context.address().recipient());
         self.feed(context, State::on_work);
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
         let cause = self.ended.unwrap_or(if std::thread::panicking() { Cause::Panicked } else { Cause::Finished });
         self.state.discard();
+        if cause == Cause::Panicked {
+            // Whoever waits for the stream would wait for ever.
+            self.port.lose(&self.port.connection().close_reason().unwrap_or(CloseReason::Internal));
+        }
         let reason = if cause == Cause::Panicked { StopReason::Panic } else { StopReason::Done };
         self.meter.stopped(ActorType::Stream, reason);
         self.neighbours.closed.do_send(StreamClosed { id: self.port.id() });

@@ -327,7 +327,7 @@ fn a_server_that_stops_refuses_until_that_too_is_too_much() {
     let stopping = Load { draining: true, ..Load::default() };
     let initial = initial_to(&attempt(), &[], 1200);
     let refused = (0..150).filter(|_| decide(&mut acceptor, &initial, &stopping) == Decision::Refuse(attempt()));
-    assert_eq!(refused.count(), REFUSALS_PER_SECOND as usize);
+    assert_eq!(refused.count(), limits::REFUSALS_PER_SECOND as usize);
     assert_eq!(decide(&mut acceptor, &initial, &stopping), Decision::Drop(DropReason::Draining));
 }
 

@@ -26,7 +26,7 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use codec::parameters::TransportParameters;
 use codec::{ConnectionId, Side, StreamId, Time, TransportErrorCode, Version};
 use congestion::{Observed, Pacer, Window};
@@ -135,7 +135,6 @@ pub struct Connection {
     stream_inputs: Vec<StreamInput>,
     events: VecDeque<Event>,
     routes: SmallVec<[RouteChange; 4]>,
-    spent: Vec<Bytes>,
     opened: Vec<OpenedPacket>,
     /// Packets that came before their keys.
     early: Vec<receive::EarlyPacket>,
@@ -270,11 +269,6 @@ impl Connection {
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
-    }
-
-    /// Receive buffers that were read to the end, for their pool.
-    pub fn take_spent(&mut self) -> std::vec::Drain<'_, Bytes> {
-        self.spent.drain(..)
     }
 
     /// When the pacer lets more out, if more is waiting.
@@ -429,10 +423,5 @@ impl Connection {
 
     fn crypto(&mut self, space: SpaceId) -> &mut CryptoStream {
         &mut self.crypto[space.index()]
-    }
-
-    /// A whole buffer that is no longer read from, to be given back.
-    fn spend(&mut self, buffer: BytesMut) {
-        self.spent.push(buffer.freeze());
     }
 }

@@ -73,12 +73,10 @@ impl Connection {
         if !self.state.is_open() {
             self.stats.packets_dropped[PacketDrop::AfterClose as usize] += count;
             self.on_datagrams_after_close(now, remote, local, &mut buffer, segment_size);
-            self.spend(buffer);
             return;
         }
         let Ok(path) = self.paths.on_datagram(remote, local, buffer.len()) else {
             self.stats.packets_dropped[PacketDrop::Other as usize] += count;
-            self.spend(buffer);
             return;
         };
         self.recovery.set_amplification_blocked(false);
@@ -115,7 +113,6 @@ impl Connection {
             }
         }
         self.opened = opened;
-        self.spent.push(whole);
         if let Some(error) = failure {
             self.fail(origin.now, error, None);
         }
@@ -369,7 +366,6 @@ impl Connection {
         if packet.kind == PacketKind::OneRtt {
             return true;
         }
-        let is_client = self.side.is_client();
         let Some(handshake) = &mut self.handshake else { return true };
         match handshake.peer_source {
             //= https://www.rfc-editor.org/rfc/rfc9000#section-7.2
@@ -380,9 +376,7 @@ impl Connection {
             Some(source) => source == packet.source,
             None => {
                 handshake.peer_source = Some(packet.source);
-                if is_client {
-                    self.peer_ids.replace_initial(packet.source);
-                }
+                self.peer_ids.replace_initial(packet.source);
                 true
             }
         }

@@ -7,10 +7,7 @@ use bytes::Bytes;
 use codec::{ConnectionId, Time};
 use smallvec::SmallVec;
 
-use crate::limits::AMPLIFICATION_FACTOR;
-
-/// Connections that ended and are remembered at once; the oldest is forgotten for a new one.
-pub const CLOSED_CONNECTIONS: usize = 1024;
+use crate::limits::{AMPLIFICATION_FACTOR, CLOSED_CONNECTIONS};
 
 /// What a connection leaves behind.
 #[derive(Clone, Debug)]

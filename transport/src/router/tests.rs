@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::limits::CLOSED_CONNECTIONS;
 
 const SEEDS: RouterSeeds = RouterSeeds { own: 1, peer: [2, 3] };
 

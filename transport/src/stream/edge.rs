@@ -104,6 +104,13 @@ pub enum StreamOutput {
         /// Which stream.
         id: StreamId,
     },
+    /// Somebody waits to open a stream, and the last limit that was heard does not permit it.
+    OpenWanted {
+        /// Of which kind.
+        direction: Direction,
+        /// The last limit that was heard.
+        limit: u64,
+    },
 }
 
 impl StreamInput {

@@ -49,6 +49,7 @@ fn describe(output: StreamOutput) -> String {
         StreamOutput::Stop { id, code } => format!("{id} stop {code}"),
         StreamOutput::Consumed { id, bytes } => format!("{id} consumed {bytes}"),
         StreamOutput::Released { id } => format!("{id} released"),
+        StreamOutput::OpenWanted { direction, limit } => format!("more than {limit} {direction:?} wanted"),
     }
 }
 

@@ -24,6 +24,13 @@ impl Ledger {
             StreamOutput::Stop { id, code } => self.stop(id, code),
             StreamOutput::Consumed { id, bytes } => self.consumed(id, bytes),
             StreamOutput::Released { id } => self.release(id),
+            StreamOutput::OpenWanted { direction, limit } => {
+                // If there are more by now, that is on its way to whoever waits.
+                if self.ours[index(direction)].limit() <= limit {
+                    self.on_open_wanted(direction);
+                }
+                Ok(())
+            }
         }
     }
 

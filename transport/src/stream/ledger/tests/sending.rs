@@ -254,6 +254,17 @@ fn streams_may_be_opened_as_the_peer_permits() {
 }
 
 #[test]
+fn whoever_has_not_heard_of_the_newest_limit_does_not_wait_for_the_peer() {
+    let mut ledger = server();
+    ledger.on_max_streams(Direction::Bidirectional, 1_001);
+    let wish = |limit| StreamOutput::OpenWanted { direction: Direction::Bidirectional, limit };
+    ledger.on_output(Time::ZERO, wish(1_000)).unwrap();
+    assert_eq!(packet(&mut ledger, PACKET).0, [""; 0]);
+    ledger.on_output(Time::ZERO, wish(1_001)).unwrap();
+    assert_eq!(packet(&mut ledger, PACKET).0, ["streams blocked Bidirectional 1001"]);
+}
+
+#[test]
 fn limits_that_were_remembered_grow_to_the_true_ones() {
     let remembered =
         PeerLimits { initial_max_data: 10, initial_max_stream_data_uni: 10, initial_max_streams_uni: 3, ..PEER };
