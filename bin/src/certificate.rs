@@ -93,8 +93,12 @@ fn keep(directory: &Path, certificate: &Certificate) -> std::io::Result<()> {
     write_private(&directory.join(CHAIN), &certificate.chain_pem())
 }
 
-/// Replaces a file that nobody but the user may read.
+/// Makes or replaces a file that nobody but the user may read. Only a file is replaced: what else has the name (a link,
+/// a pipe, a device) stays what it is, and that is an error.
 pub(crate) fn write_private(path: &Path, contents: &str) -> std::io::Result<()> {
+    if fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "there is something else than a file"));
+    }
     let temporary = path.with_extension(format!("{}.new", std::process::id()));
     let written = OpenOptions::new()
         .write(true)
@@ -158,6 +162,21 @@ mod tests {
         let fingerprint = |days| development_in(&directory, at(days)).unwrap().certificate.fingerprint();
         assert_eq!(fingerprint(12), first.certificate.fingerprint());
         assert_ne!(fingerprint(13), first.certificate.fingerprint());
+        fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_replaced() {
+        let directory = directory("no-file");
+        fs::create_dir_all(&directory).unwrap();
+        let (link, target) = (directory.join("link"), directory.join("target"));
+        fs::write(&target, "before").unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        assert!(write_private(&link, "after").is_err());
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read_to_string(&target).unwrap(), "before");
+        assert!(write_private(&target, "after").is_ok());
+        assert_eq!(fs::read_to_string(&target).unwrap(), "after");
         fs::remove_dir_all(&directory).unwrap();
     }
 

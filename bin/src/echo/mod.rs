@@ -6,6 +6,7 @@ mod fetch;
 pub(crate) mod pattern;
 mod pipe;
 pub(crate) mod report;
+mod sink;
 pub(crate) mod transfer;
 
 use std::time::{Duration, Instant};

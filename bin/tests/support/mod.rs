@@ -95,7 +95,12 @@ pub struct Server {
 impl Server {
     /// Starts `serve` on free ports of 127.0.0.1, and waits until it says that it listens.
     pub fn start(folder: &Folder, arguments: &[&str]) -> Self {
-        let mut all = vec!["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--shards", "1"];
+        Self::start_at(folder, "127.0.0.1:0", arguments)
+    }
+
+    /// The same at another address, with what the first `listening on` says of it.
+    pub fn start_at(folder: &Folder, listen: &str, arguments: &[&str]) -> Self {
+        let mut all = vec!["serve", "--listen", listen, "--admin", "127.0.0.1:0", "--shards", "1"];
         all.extend(arguments);
         let mut child = folder.command(&all).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
@@ -132,6 +137,13 @@ impl Server {
     pub fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+
+    /// The next line on standard output.
+    pub fn next_line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
     }
 
     /// The next line on standard error.
