@@ -29,8 +29,8 @@ pub(crate) const KEPT_TOKENS: usize = 256;
 /// one round trip.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum RetryPolicy {
-    /// Only if the application asks for it, or an unusual number of handshakes is in progress. The last cannot be
-    /// switched off: without it, forged addresses fill the server's memory.
+    /// Never, but for attempts about which the application decides so. Forged addresses may then fill all places for
+    /// handshakes, so that nobody else gets in; they cannot fill the memory.
     Never,
     /// When many handshakes are in progress, or datagrams wait for long: the default.
     #[default]

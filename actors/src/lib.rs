@@ -69,6 +69,8 @@ pub use api::recv_stream::RecvStream;
 pub use api::send_stream::SendStream;
 pub use config::RetryPolicy;
 
+/// The names of the wire that the interface speaks of.
+pub use codec::{ConnectionId, StreamId, Version};
 /// The settings of connections, and the facts about them.
 pub use transport::Config as TransportConfig;
 pub use transport::connection::HandshakeData;
@@ -76,7 +78,7 @@ pub use transport::output::CloseReason;
 
 /// The congestion controllers that a connection can go on with.
 pub use ::congestion::Algorithm;
-/// TLS settings for QUIC, and development certificates.
-pub use tls;
 /// Every metric, and the registry that [`Endpoint::metrics`] gives.
 pub use telemetry;
+/// TLS settings for QUIC, and development certificates.
+pub use tls;

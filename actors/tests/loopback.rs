@@ -6,7 +6,7 @@ mod support;
 
 use std::time::Duration;
 
-use quicast::{BuildError, CloseReason, ConnectError, Endpoint, RetryPolicy};
+use quicast::{BuildError, CloseReason, ConnectError, Endpoint, RetryPolicy, TransportConfig, Version};
 use support::*;
 
 #[tokio::test]
@@ -176,6 +176,61 @@ async fn a_server_that_drains_refuses_new_clients_and_lets_old_ones_finish() {
         round_trip(&connection, 10_000).await.unwrap();
         connection.close(0, b"");
         draining.await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_client_tries_again_with_a_version_that_the_server_speaks() {
+    in_time(async {
+        let only_first = TransportConfig { versions: vec![Version::V1], ..TransportConfig::default() };
+        let server = server().shards(1).transport_config(only_first).service(echo).start().unwrap();
+        let second_first = TransportConfig { versions: vec![Version::V2, Version::V1], ..TransportConfig::default() };
+        let client = Endpoint::builder().client_config(client_tls()).transport_config(second_first).start().unwrap();
+        let connection = client.connect(server.local_addr(), "localhost").await.unwrap();
+        round_trip(&connection, 1_000).await.unwrap();
+        let metrics = server.metrics().clone();
+        server.shutdown(Duration::ZERO).await;
+        assert_eq!(metrics.sum("quicast_dispatcher_version_negotiations_sent_total"), Some(1.0));
+
+        let neither = TransportConfig { versions: vec![Version::V2], ..TransportConfig::default() };
+        let only_first = TransportConfig { versions: vec![Version::V1], ..TransportConfig::default() };
+        let server = support::server().shards(1).transport_config(only_first).start().unwrap();
+        let client = Endpoint::builder().client_config(client_tls()).transport_config(neither).start().unwrap();
+        let error = client.connect(server.local_addr(), "localhost").await.unwrap_err();
+        assert!(matches!(&error, ConnectError::Failed(CloseReason::VersionMismatch { .. })), "{error}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_client_that_names_no_address_reaches_servers_of_both_families() {
+    in_time(async {
+        let client = Endpoint::builder().client_config(client_tls()).start().unwrap();
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let server = Endpoint::builder().listen(address.parse().unwrap()).server_config(server_tls());
+            // Not every machine has IPv6.
+            let Ok(server) = server.service(echo).start() else { continue };
+            let connection = client.connect(server.local_addr(), "localhost").await.unwrap();
+            round_trip(&connection, 1_000).await.unwrap();
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn one_endpoint_listens_at_several_addresses() {
+    in_time(async {
+        let server = server().listen(LOCALHOST).shards(2).service(echo).start().unwrap();
+        let addresses = server.local_addrs();
+        assert_eq!(addresses.len(), 2);
+        let client = client();
+        for address in addresses {
+            for _ in 0..4 {
+                let connection = client.connect(address, "localhost").await.unwrap();
+                round_trip(&connection, 1_000).await.unwrap();
+            }
+        }
     })
     .await;
 }

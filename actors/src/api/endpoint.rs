@@ -17,8 +17,8 @@ use tls::pki_types::ServerName;
 use tokio::sync::oneshot;
 
 pub use self::builder::EndpointBuilder;
-pub use self::connecting::Connecting;
 pub(crate) use self::connecting::Begun;
+pub use self::connecting::Connecting;
 pub use self::error::{BuildError, ConnectError, RebindError};
 use super::connection::{Connection, ConnectionInfo};
 use super::incoming::Incoming;
@@ -142,12 +142,7 @@ impl Endpoint {
     }
 
     /// The same with other TLS settings than the endpoint's.
-    pub fn connect_with(
-        &self,
-        config: Arc<tls::ClientConfig>,
-        address: SocketAddr,
-        server_name: &str,
-    ) -> Connecting {
+    pub fn connect_with(&self, config: Arc<tls::ClientConfig>, address: SocketAddr, server_name: &str) -> Connecting {
         let Ok(name) = ServerName::try_from(server_name.to_owned()) else {
             return Connecting::failed(ConnectError::InvalidServerName(server_name.to_owned()));
         };

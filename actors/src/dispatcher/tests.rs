@@ -182,25 +182,20 @@ fn a_connection_that_cannot_keep_up_loses_datagrams_which_are_counted() {
         let (_machine, first) = client();
         scene.receive(&[&first]);
         settle().await;
-        let mut roster = scene.parts.roster.borrow_mut();
-        let run = || ReceivedDatagrams {
-            remote: CLIENT.into(),
-            local: None,
-            ecn: None,
-            segment_size: 10,
-            buffer: BytesMut::zeroed(30),
+        let deliver_two_runs = || {
+            let mut roster = scene.parts.roster.borrow_mut();
+            for _ in 0..2 {
+                let buffer = BytesMut::zeroed(30);
+                let remote = CLIENT.into();
+                roster.collect(0, ReceivedDatagrams { remote, local: None, ecn: None, segment_size: 10, buffer });
+            }
+            roster.deliver(clock::now(), &scene.parts.stage.meter)
         };
         for expected in [0, 0, 0, 0, 6] {
-            // Two runs of one read are one message.
-            roster.collect(0, run());
-            roster.collect(0, run());
-            assert_eq!(roster.deliver(clock::now(), &scene.parts.stage.meter), expected);
+            assert_eq!(deliver_two_runs(), expected, "two runs of one read are one message");
         }
-        drop(roster);
         settle().await;
-        let mut roster = scene.parts.roster.borrow_mut();
-        roster.collect(0, run());
-        assert_eq!(roster.deliver(clock::now(), &scene.parts.stage.meter), 0, "credit comes back with the turn");
+        assert_eq!(deliver_two_runs(), 0, "credit comes back with the turn");
     });
 }
 

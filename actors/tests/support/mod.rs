@@ -12,35 +12,35 @@ use quicast::tls::development;
 use quicast::tls::pki_types::UnixTime;
 use quicast::{Connection, Endpoint, EndpointBuilder, RecvStream, SendStream};
 
-pub const PROTOCOL: &[u8] = b"test";
-pub const LOCALHOST: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+pub(crate) const PROTOCOL: &[u8] = b"test";
+pub(crate) const LOCALHOST: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 /// Longer than anything takes; only a test that fails waits for it.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-pub fn certificate() -> &'static Certificate {
+pub(crate) fn certificate() -> &'static Certificate {
     static CERTIFICATE: OnceLock<Certificate> = OnceLock::new();
     CERTIFICATE.get_or_init(|| development::certificate(&["localhost"], UnixTime::now()).unwrap())
 }
 
-pub fn server_tls() -> Arc<tls::ServerConfig> {
+pub(crate) fn server_tls() -> Arc<tls::ServerConfig> {
     Arc::new(development::server_config(certificate(), &[PROTOCOL]).unwrap())
 }
 
-pub fn client_tls() -> Arc<tls::ClientConfig> {
+pub(crate) fn client_tls() -> Arc<tls::ClientConfig> {
     Arc::new(development::client_config(certificate().chain(), &[PROTOCOL]).unwrap())
 }
 
 /// A server to be changed before it is started.
-pub fn server() -> EndpointBuilder {
+pub(crate) fn server() -> EndpointBuilder {
     Endpoint::builder().listen(LOCALHOST).server_config(server_tls())
 }
 
-pub fn client() -> Endpoint {
+pub(crate) fn client() -> Endpoint {
     Endpoint::builder().listen(LOCALHOST).client_config(client_tls()).start().unwrap()
 }
 
 /// Sends back what comes on every stream, until the connection ends.
-pub async fn echo(connection: Connection) {
+pub(crate) async fn echo(connection: Connection) {
     while let Ok((send, receive)) = connection.accept_bi().await {
         tokio::spawn(echo_stream(send, receive));
     }
@@ -56,7 +56,7 @@ async fn echo_stream(mut send: SendStream, mut receive: RecvStream) {
 }
 
 /// Accepts everybody and echoes, for as long as the endpoint lives.
-pub async fn accept_and_echo(endpoint: Endpoint) {
+pub(crate) async fn accept_and_echo(endpoint: Endpoint) {
     while let Some(incoming) = endpoint.accept().await {
         let Ok(connecting) = incoming.accept() else { continue };
         tokio::spawn(async move {
@@ -68,7 +68,7 @@ pub async fn accept_and_echo(endpoint: Endpoint) {
 }
 
 /// Sends bytes on a new stream and checks that they come back.
-pub async fn round_trip(
+pub(crate) async fn round_trip(
     connection: &Connection,
     length: usize,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
@@ -87,6 +87,6 @@ pub async fn round_trip(
 }
 
 /// Gives up where a test would hang.
-pub async fn in_time<F: Future>(what: F) -> F::Output {
+pub(crate) async fn in_time<F: Future>(what: F) -> F::Output {
     tokio::time::timeout(PATIENCE, what).await.expect("it takes too long")
 }

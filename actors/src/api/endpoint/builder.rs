@@ -156,12 +156,8 @@ impl EndpointBuilder {
         let directory = Arc::new(Directory::default());
         let forwarding: ForwardingTable = (0..shards).map(|_| ArcSwapOption::empty()).collect();
         let transport = Arc::new(self.transport);
-        let config = EndpointConfig {
-            transport: Arc::clone(&transport),
-            server: self.server,
-            retry: self.retry,
-            shards,
-        };
+        let config =
+            EndpointConfig { transport: Arc::clone(&transport), server: self.server, retry: self.retry, shards };
         let secrets = Secrets { ids: random()?, resets: random()?, tokens: random()? };
         let mut seeds: Vec<Seed> = Vec::with_capacity(shards);
         for (shard, socket) in sockets.into_iter().enumerate() {
@@ -181,8 +177,8 @@ impl EndpointBuilder {
                 owner,
             }));
         }
-        let reach = warden::start(seeds, threads, Arc::clone(&directory), registry.clone())
-            .map_err(BuildError::Threads)?;
+        let reach =
+            warden::start(seeds, threads, Arc::clone(&directory), registry.clone()).map_err(BuildError::Threads)?;
         let inner = Inner {
             reach,
             directory,
