@@ -71,6 +71,11 @@ impl CryptoStream {
         }
     }
 
+    /// Whether anything has come that was not read, be it behind a gap.
+    pub(crate) fn has_unread(&self) -> bool {
+        self.ahead.iter().any(|(offset, data)| offset.saturating_add(data.len() as u64) > self.read)
+    }
+
     /// Queues what TLS wrote.
     pub(crate) fn write(&mut self, data: &[u8]) {
         self.pending.push_back((self.written, Bytes::copy_from_slice(data)));
@@ -147,6 +152,18 @@ mod tests {
         }
         assert_eq!(whole, b"abcdef");
         assert!(stream.ahead.is_empty());
+    }
+
+    #[test]
+    fn what_lies_behind_a_gap_is_unread_and_what_was_read_before_is_not() {
+        let mut stream = CryptoStream::new(SpaceId::Initial);
+        stream.insert(0, b"abc").unwrap();
+        stream.insert(1, b"b").unwrap();
+        assert!(stream.has_unread());
+        assert_eq!(stream.next().as_deref(), Some(b"abc".as_slice()));
+        assert!(!stream.has_unread());
+        stream.insert(9, b"x").unwrap();
+        assert!(stream.has_unread() && stream.next().is_none());
     }
 
     #[test]

@@ -276,9 +276,14 @@ impl Connection {
             //# If the packet is from a previously installed encryption level,
             //# it MUST NOT contain data that extends past the end of previously
             //# received data in that flow.
+            //
+            //= https://www.rfc-editor.org/rfc/rfc9001#section-4.1.3
+            //# When TLS provides keys for a higher encryption level,
+            //# if there is data from a previous encryption level that TLS has not consumed,
+            //# this MUST be treated as a connection error of type PROTOCOL_VIOLATION.
+            // Behind a gap or not: a gap at an earlier level is never filled.
             if space < read_space {
-                let stale = self.crypto(space).next().is_some();
-                return if stale {
+                return if self.crypto(space).has_unread() {
                     Err(TransportError::protocol_violation("handshake data continued at an earlier encryption level"))
                 } else {
                     Ok(())
