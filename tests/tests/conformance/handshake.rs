@@ -307,6 +307,36 @@ fn initial_data_after_the_level_is_over_is_a_violation() {
     }
 }
 
+#[test]
+fn initial_data_beyond_a_gap_after_the_level_is_over_is_a_violation() {
+    for victim in SIDES {
+        let mut puppet = puppet(victim, Stage::Handshake);
+        let offset = puppet.crypto_offset(SpaceId::Initial) + 100;
+        puppet.say(SpaceId::Initial, &[Frame::Crypto(Crypto { offset, data: b"x" })]);
+        assert_closed(&mut puppet, TransportErrorCode::PROTOCOL_VIOLATION);
+    }
+}
+
+#[test]
+fn initial_data_beyond_a_gap_when_the_level_ends_is_a_violation() {
+    for victim in SIDES {
+        let Impostor { mut puppet, flight } = impostor(victim);
+        let (_, hello) = &flight[0];
+        puppet.say(SpaceId::Initial, &[Frame::Crypto(Crypto { offset: hello.len() as u64 + 100, data: b"x" })]);
+        assert_goes_on_in_handshake(&mut puppet);
+        puppet.say(SpaceId::Initial, &[Frame::Crypto(Crypto { offset: 0, data: hello })]);
+        assert_closed(&mut puppet, TransportErrorCode::PROTOCOL_VIOLATION);
+    }
+}
+
+#[test]
+fn handshake_data_after_the_handshake_is_a_violation_while_its_keys_are_there() {
+    let mut puppet = puppet(Side::Client, Stage::Complete);
+    let offset = puppet.crypto_offset(SpaceId::Handshake);
+    puppet.say(SpaceId::Handshake, &[Frame::Crypto(Crypto { offset, data: b"x" })]);
+    assert_closed(&mut puppet, TransportErrorCode::PROTOCOL_VIOLATION);
+}
+
 /// Open, whatever the puppet can say.
 #[track_caller]
 fn assert_goes_on_in_handshake(puppet: &mut Puppet) {
