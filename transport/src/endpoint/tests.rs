@@ -243,6 +243,22 @@ fn attempts_beyond_the_bound_are_dropped() {
 }
 
 #[test]
+fn a_network_has_a_limited_number_of_attempts_but_this_machine_has_not() {
+    let burst = limits::ATTEMPTS_PER_SOURCE_BURST as usize;
+    for (source, expected) in [([192, 0, 2, 7], burst), ([127, 0, 0, 1], 2 * burst)] {
+        let mut server = server(Retry::Never);
+        let first = initial();
+        for number in 0..2 * burst {
+            let remote = SocketAddr::from((source, 20_000 + number as u16));
+            server.handle_datagrams(&arrival(0), from(remote, first.len(), &first));
+        }
+        assert_eq!(server.waiting(), expected);
+        let hits = server.take_counts().limit_hits[Limit::AttemptsPerSource as usize];
+        assert_eq!(hits as usize, 2 * burst - expected);
+    }
+}
+
+#[test]
 fn answers_are_bounded_too() {
     let mut server = server(Retry::Always);
     let first = initial();
