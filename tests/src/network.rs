@@ -75,7 +75,8 @@ impl Default for Conditions {
 /// What the network does besides.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Weather {
-    /// The client's NAT forgets its binding this often: later datagrams come from another port.
+    /// The client's NAT forgets its binding this often, once the handshake is confirmed (before that, addresses are fixed:
+    /// RFC 9000 §9): later datagrams come from another port.
     pub rebinding: Option<Duration>,
     /// The client's address changes with the port.
     pub roaming: bool,
@@ -153,6 +154,7 @@ pub struct Network {
     arrivals: BTreeMap<u64, Arrival>,
     sent: u64,
     started: Time,
+    confirmed_at: Option<Time>,
     accounts: BTreeMap<SocketAddr, Account>,
 }
 
@@ -190,6 +192,7 @@ impl Network {
             arrivals: BTreeMap::new(),
             sent: 0,
             started,
+            confirmed_at: None,
             accounts: BTreeMap::new(),
         };
         network.client.connect(started, SERVER, application);
@@ -209,12 +212,19 @@ impl Network {
         &mut self.client.nodes[0]
     }
 
-    /// The server's connection that the client's is joined to: the last one.
+    /// The server's connection that the client's is joined to. (A spoiled first Initial makes others, which lead nowhere.)
     ///
     /// # Panics
     /// If there is none.
     pub fn server(&mut self) -> &mut Node {
-        self.server.nodes.last_mut().expect("the server has accepted")
+        let key = self.server_key().expect("the server has accepted");
+        &mut self.server.nodes[key]
+    }
+
+    /// Its number on the server's host, if there is one.
+    pub fn server_key(&self) -> Option<usize> {
+        let connected = self.server.nodes.iter().position(Node::was_connected);
+        connected.or(self.server.nodes.len().checked_sub(1))
     }
 
     /// Runs until `until` or for `limit`. Says whether it was `until`.
@@ -265,6 +275,9 @@ impl Network {
         self.client.receive(self.now, to_client);
         self.server.handle_time(self.now);
         self.client.handle_time(self.now);
+        if self.confirmed_at.is_none() && self.client.nodes.iter().any(Node::was_confirmed) {
+            self.confirmed_at = Some(self.now);
+        }
         if is_traced() {
             for node in self.client.nodes.iter().chain(&self.server.nodes) {
                 eprintln!("  {}", describe(node));
@@ -275,10 +288,10 @@ impl Network {
     /// The address that the client's NAT gives it now.
     pub fn binding(&self) -> SocketAddr {
         let mut address = CLIENT;
-        if let Some(period) = self.weather.rebinding {
-            let times = (self.now - self.started).as_nanos() / period.as_nanos().max(1);
+        if let (Some(period), Some(since)) = (self.weather.rebinding, self.confirmed_at) {
+            let times = (self.now - since).as_nanos() / period.as_nanos().max(1);
             address.set_port(CLIENT.port() + (times % 10_000) as u16);
-            if self.weather.roaming {
+            if self.weather.roaming && times > 0 {
                 address.set_ip(std::net::Ipv4Addr::new(10, 99, (times >> 8) as u8, times as u8).into());
             }
         }
@@ -369,7 +382,8 @@ impl Network {
         self.weather.rebinding = None;
         self.set_conditions([Conditions::default(); 2]);
         let quiet = self.run(Duration::from_secs(20), |network| {
-            network.client.nodes.iter().chain(network.server.nodes.last()).all(is_quiet)
+            let server = network.server_key().map(|key| &network.server.nodes[key]);
+            network.client.nodes.iter().chain(server).all(is_quiet)
         });
         assert!(quiet, "something is left: {}", self.describe());
     }

@@ -54,7 +54,7 @@ fn a_new_address_is_sent_no_more_than_three_times_what_came_from_it() {
         let mut network = Network::new(&settings, conditions, weather, Application::answering(Side::Client));
         network.server.service = Some(quicast_tests::host::Service::Plan(quicast_tests::Plan::one_way(1, 500_000)));
         network.run(Duration::from_secs(60), |network| {
-            network.server.nodes.last().is_some_and(|node| node.application.is_done())
+            network.server_key().is_some_and(|key| network.server.nodes[key].application.is_done())
         });
         assert!(network.server().application.is_done(), "{}", network.describe());
     });

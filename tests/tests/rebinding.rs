@@ -58,7 +58,7 @@ fn a_download_survives_when_the_client_only_acknowledges() {
         let mut network = Network::new(&settings(seed), slow(), weather, Application::answering(Side::Client));
         network.server.service = Some(quicast_tests::host::Service::Plan(Plan::one_way(2, 200_000)));
         let done = network.run(Duration::from_secs(600), |network| {
-            network.server.nodes.last().is_some_and(|node| node.application.is_done())
+            network.server_key().is_some_and(|key| network.server.nodes[key].application.is_done())
         });
         assert!(done, "not done: {}", network.describe());
         assert_eq!(network.client().application.received, 400_000);

@@ -1,4 +1,5 @@
 //! Versions (RFC 9000 §6, RFC 9368): found by negotiation, and never by who is on the way.
+#![expect(clippy::unwrap_used, reason = "a test panics where a promise is broken")]
 
 use std::time::Duration;
 
