@@ -9,7 +9,7 @@ use crate::units::parse_bytes;
 
 /// QUIC, played by a cast of actors: a server, a client, and a look inside.
 #[derive(Debug, Parser)]
-#[command(name = "quicast", version, about, after_help = AFTER_HELP)]
+#[command(name = "quicast", version, after_help = AFTER_HELP)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -17,7 +17,10 @@ pub(crate) struct Cli {
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
-Environment: RUST_LOG (log filter, e.g. quicast=debug), SSLKEYLOGFILE (TLS secrets for Wireshark), NO_COLOR.";
+Environment:
+  RUST_LOG       what is logged, for example quicast=debug
+  SSLKEYLOGFILE  where to append the TLS secrets, for Wireshark
+  NO_COLOR       no colours in logs";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -32,11 +35,14 @@ pub(crate) enum Command {
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
 One UDP port answers two protocols (ALPN):
-  echo        every stream and every datagram comes back byte for byte. As a help for tests, a bidirectional
-              stream whose whole content is `close CODE REASON` makes the server close the connection like that.
-  hq-interop  `GET /path` on a stream answers with the file of --root; without --root, /bytes/N is N bytes.
+  echo        every stream and every datagram comes back byte for byte
+  hq-interop  `GET /path` is answered with the file of --root; without --root,
+              /bytes/N is N bytes
+As a help for tests, an echo stream whose whole content is `close CODE REASON`
+makes the server close the connection like that.
 
-The first SIGTERM or Ctrl-C lets the connections come to their end (30 s at most), a second one stops at once.")]
+The first SIGTERM or Ctrl-C lets the connections come to their end (30 s at
+most), a second one stops at once.")]
 pub(crate) struct Serve {
     /// Where to listen (UDP); may be repeated. `localhost` is 127.0.0.1 and ::1; port 0 takes a free one.
     #[arg(long, value_name = "HOST:PORT", default_value = "localhost:4433")]
@@ -60,7 +66,7 @@ pub(crate) struct Serve {
     pub(crate) admin_token_file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) tuning: Tuning,
-    /// How many threads serve; each has its own socket. Default: one for each core, at most 8.
+    /// How many threads serve; each has its own socket. Default: one for each core.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) shards: Option<u16>,
     /// Always make clients prove their address first (Retry, RFC 9000 section 8.1.2); otherwise only under load.
@@ -70,7 +76,7 @@ pub(crate) struct Serve {
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Tuning {
-    /// The congestion controller of new connections.
+    /// The congestion controller of new connections: cubic (the default) or newreno.
     #[arg(long, value_name = "NAME", value_parser = algorithm, alias = "cc-algorithm")]
     pub(crate) cc: Option<Algorithm>,
     /// Append the TLS secrets to this file, for Wireshark. Whoever reads it reads the connections.
@@ -103,9 +109,12 @@ impl Protocol {
 
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
-Without --bytes, standard input goes out on one stream and what comes back to standard output.
-For a server on a loopback address, the development certificate in your cache directory is trusted as well.
-If the server closes the connection with a code of its own, `closed CODE REASON` is printed and the exit code is 1.")]
+Without --bytes, standard input goes out on one stream, and what comes back to
+standard output.
+A server must have a certificate that this machine trusts. On a loopback
+address, the development certificate in your cache directory will do.
+If the server closes the connection with a code of its own, `closed CODE REASON`
+is printed and the exit code is 1.")]
 pub(crate) struct Echo {
     /// The server.
     #[arg(value_name = "HOST:PORT")]

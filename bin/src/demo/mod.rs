@@ -13,6 +13,7 @@ use crate::certificate::{self, Found};
 use crate::cli::{Demo, Protocol, Tuning};
 use crate::echo::connect::{self, Client, Trust};
 use crate::error::Failure;
+use crate::serve::signals::Signals;
 use crate::serve::{Server, Settings};
 use crate::services::hq::Files;
 use crate::{address, out};
@@ -36,10 +37,11 @@ pub(crate) async fn run(arguments: Demo) -> Result<(), Failure> {
         [] => Stage::start(&free_or(LISTEN, "localhost:0"), &free_admin()).await?,
         listen => Stage::start(listen, &free_admin()).await?,
     };
+    let mut signals = Signals::new()?;
     stage.announce();
     let ended = tokio::select! {
         ended = busy::run(&stage) => ended.map(|never| match never {}),
-        signal = tokio::signal::ctrl_c() => signal.map_err(Failure::failed),
+        () = signals.stop() => Ok(()),
     };
     out::line(format_args!("\n  {}", busy::summary(&stage.connection().stats())));
     stage.close().await;

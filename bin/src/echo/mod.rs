@@ -29,8 +29,25 @@ const GOOD_BYE: Duration = Duration::from_secs(1);
 
 /// Carries the command out.
 pub(crate) async fn run(arguments: Echo) -> Result<(), Failure> {
+    check(&arguments)?;
+    let client = or_interrupt(connect(&arguments)).await?;
+    let began = Instant::now();
+    let ended = or_interrupt(work(&client, &arguments)).await;
+    let took = began.elapsed();
+    client.connection.close(0, b"done");
+    // The server should hear of it; whether it answers is its own affair.
+    tokio::time::timeout(GOOD_BYE, client.endpoint.wait_idle()).await.ok();
+    if let Some(counted) = ended? {
+        // The connection's last numbers are those of its end.
+        tell(&Report::new(counted, took, &client.connection.stats()), &arguments)?;
+    }
+    Ok(())
+}
+
+/// Until it is done, or the user does not want to wait any more.
+async fn or_interrupt<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::select! {
-        ended = work(&arguments) => ended,
+        ended = work => ended,
         signal = tokio::signal::ctrl_c() => {
             signal.map_err(Failure::failed)?;
             Err(Failure::interrupted())
@@ -38,8 +55,7 @@ pub(crate) async fn run(arguments: Echo) -> Result<(), Failure> {
     }
 }
 
-async fn work(arguments: &Echo) -> Result<(), Failure> {
-    check(arguments)?;
+async fn connect(arguments: &Echo) -> Result<Client, Failure> {
     let server = Server::find(&arguments.server).await?;
     let trust = match (&arguments.cacert, arguments.insecure) {
         (_, true) => Trust::Anybody,
@@ -47,23 +63,17 @@ async fn work(arguments: &Echo) -> Result<(), Failure> {
         (None, _) => Trust::Machine,
     };
     let config = connect::tls_config(&server, trust, arguments.alpn.alpn(), &arguments.tuning)?;
-    let client = connect::connect(&server, config, &connect::transport_config(&arguments.tuning)).await?;
-    let began = Instant::now();
-    let ended = match (&arguments.get, arguments.bytes) {
+    connect::connect(&server, config, &connect::transport_config(&arguments.tuning)).await
+}
+
+/// What was asked for. What was counted, if that is to be told.
+async fn work(client: &Client, arguments: &Echo) -> Result<Option<Counted>, Failure> {
+    match (&arguments.get, arguments.bytes) {
         (Some(path), _) => fetch::run(&client.connection, path, arguments).await,
         (None, Some(bytes)) if arguments.datagrams => datagrams(&client.connection, bytes).await.map(Some),
-        (None, Some(bytes)) => streams(&client, bytes, arguments).await.map(Some),
+        (None, Some(bytes)) => streams(client, bytes, arguments).await.map(Some),
         (None, None) => pipe::run(&client.connection).await.map(|()| None),
-    };
-    let took = began.elapsed();
-    client.connection.close(0, b"done");
-    // The server should hear of it; whether it answers is its own affair.
-    tokio::time::timeout(GOOD_BYE, client.endpoint.wait_idle()).await.ok();
-    if let Some(counted) = ended? {
-        // The connection's last numbers are those of its end.
-        tell(&Report::new(counted, took, &client.connection.stats()), arguments)?;
     }
-    Ok(())
 }
 
 fn tell(report: &Report, arguments: &Echo) -> Result<(), Failure> {

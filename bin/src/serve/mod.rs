@@ -1,7 +1,7 @@
 //! `quicast serve`: a server for echoes and files.
 
 pub(crate) mod buffers;
-mod signals;
+pub(crate) mod signals;
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -135,8 +135,7 @@ impl Server {
     }
 
     pub fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+        signal(&self.child, name);
     }
 
     /// The next line on standard output.
@@ -166,6 +165,11 @@ impl Drop for Server {
     }
 }
 
+fn signal(child: &Child, name: &str) {
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+}
+
 /// A client that echoes what a test writes.
 pub struct Talk {
     pub child: Child,
@@ -187,6 +191,10 @@ impl Talk {
         let mut back = vec![0; text.len()];
         self.stdout.read_exact(&mut back).unwrap();
         assert_eq!(back, text.as_bytes());
+    }
+
+    pub fn signal(&self, name: &str) {
+        signal(&self.child, name);
     }
 
     /// Says that nothing follows; the exit code.
