@@ -14,19 +14,19 @@
 //!
 //! | Actor | owned by | holds | who holds it |
 //! |---|---|---|---|
-//! | [`warden`] | its thread | every shard | [`Endpoint`] handles, by narrow recipients |
-//! | [`shard`] | the warden | the four single actors, and what survives them | handles, for orders to its dispatcher |
-//! | [`socket`], [`timer`], [`pacer`] | the shard | nobody | the shard's actors, through [`stage`] |
-//! | [`dispatcher`] | the shard | the shard's connections | likewise; other shards, to forward |
-//! | [`connection`] | the dispatcher | its streams and its controller | those, the timer and the pacer |
-//! | [`streams`], [`stream`], [`congestion`] | the connection | long streams | the connection |
+//! | `warden` | its thread | every shard | [`Endpoint`] handles, by narrow recipients |
+//! | `shard` | the warden | the four single actors, and what survives them | handles, for orders to its dispatcher |
+//! | `socket`, `timer`, `pacer` | the shard | nobody | the shard's actors, through `stage` |
+//! | `dispatcher` | the shard | the shard's connections | likewise; other shards, to forward |
+//! | `connection` | the dispatcher | its streams and its controller | those, the timer and the pacer |
+//! | `streams`, `stream`, `congestion` | the connection | long streams | the connection |
 //!
 //! `Addr` means "I own it"; everybody else holds a `Recipient` of one message. A shard is one thread: its actors share
-//! state by `Rc`, given at construction ([`stage::Stage`]). Nothing but forwarded datagrams and the application's orders
+//! state by `Rc`, given at construction (`stage::Stage`). Nothing but forwarded datagrams and the application's orders
 //! crosses threads.
 //!
-//! When an actor panics, its owner hears [`down::Down`]: a connection's actors take only their connection along
-//! ([`guard`]), the four single actors are started anew over the same socket and routes ([`shard`]).
+//! When an actor panics, its owner hears `down::Down`: a connection's actors take only their connection along
+//! (`guard`), the four single actors are started anew over the same socket and routes (`shard`).
 //!
 //! Meet these first: [`Endpoint`], then `dispatcher/mod.rs`, `connection/mod.rs`, and any `messages.rs`.
 //!

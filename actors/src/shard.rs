@@ -18,7 +18,7 @@ use std::sync::Arc;
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Recipient};
 use codec::Time;
 use telemetry::ShardMetrics;
-use telemetry::actor::Edge;
+use telemetry::actor::{ActorType, Edge};
 use transport::endpoint::{self, Endpoint, Secrets};
 use transport::output::CloseReason;
 
@@ -68,7 +68,6 @@ struct Four {
 
 /// See the [module](self).
 pub(crate) struct Shard {
-    shard: usize,
     stage: Rc<Stage>,
     roster: SharedRoster,
     socket: SharedSocket,
@@ -111,7 +110,6 @@ impl Shard {
             shards: config.shards,
         };
         Ok(Self {
-            shard,
             stage: Stage::new(shard, meter, receive_pool, send_pool),
             roster: Roster::new(Endpoint::new(settings, &secrets, &seed)),
             socket: SharedSocket::new(socket)?,
@@ -171,7 +169,7 @@ impl Shard {
             deregister_pacer: pacer.clone().recipient(),
             wanted: pacer.clone().recipient(),
         });
-        if let Some(place) = self.forwarding.get(self.shard) {
+        if let Some(place) = self.forwarding.get(self.stage.shard) {
             let recipient = dispatcher.clone().recipient();
             place.store(Some(Arc::new(Forwarding { recipient, window: self.window.clone() })));
         }
@@ -196,12 +194,12 @@ impl Shard {
         }
         self.stop_four();
         if self.restarts.len() > RESTARTS {
-            tracing::error!(shard = self.shard, ?child, "failed too often; the endpoint ends");
+            tracing::error!(shard = self.stage.shard, ?child, "failed too often; the endpoint ends");
             self.failed = true;
             context.stop();
             return;
         }
-        tracing::error!(shard = self.shard, ?child, "panicked; the shard's single actors are started anew");
+        tracing::error!(shard = self.stage.shard, ?child, "panicked; the shard's single actors are started anew");
         self.start_four(context);
         self.roster.borrow_mut().tell_restarted(&self.stage.meter);
         // Buffers that went down with the socket make room, and nobody else would tell who waits.
@@ -218,7 +216,7 @@ impl Actor for Shard {
 
     fn stopped(&mut self, _: &mut Self::Context) {
         let failed = self.failed || std::thread::panicking();
-        if let Some(place) = self.forwarding.get(self.shard) {
+        if let Some(place) = self.forwarding.get(self.stage.shard) {
             place.store(None);
         }
         {
@@ -232,7 +230,7 @@ impl Actor for Shard {
         }
         self.stop_four();
         let cause = if failed { Cause::Panicked } else { Cause::Finished };
-        self.owner.do_send(ShardDown { shard: self.shard, cause });
+        self.owner.do_send(ShardDown { shard: self.stage.shard, cause });
     }
 }
 
@@ -252,7 +250,7 @@ impl Handler<Connect> for Shard {
 
     fn handle(&mut self, message: Connect, _: &mut Context<Self>) {
         if let Some(four) = &self.four {
-            self.stage.meter.sent(telemetry::actor::ActorType::Dispatcher);
+            self.stage.meter.sent(ActorType::Dispatcher);
             four.dispatcher.do_send(message);
         }
     }
@@ -263,7 +261,7 @@ impl Handler<DecideIncoming> for Shard {
 
     fn handle(&mut self, message: DecideIncoming, _: &mut Context<Self>) {
         if let Some(four) = &self.four {
-            self.stage.meter.sent(telemetry::actor::ActorType::Dispatcher);
+            self.stage.meter.sent(ActorType::Dispatcher);
             four.dispatcher.do_send(message);
         }
     }
@@ -301,7 +299,6 @@ impl Handler<Stop> for Shard {
 #[cfg(feature = "fault-injection")]
 mod fault {
     use actix::Message;
-    use telemetry::actor::ActorType;
 
     use super::*;
     use crate::connection::PanicChild;
