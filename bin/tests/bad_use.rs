@@ -21,6 +21,7 @@ fn refused(folder: &Folder, arguments: &[&str], code: i32, words: &[&str]) {
     }
 }
 
+#[expect(clippy::unwrap_used, reason = "a test that cannot write its files has failed")]
 fn write_certificate(folder: &Folder, name: &str, days_ago: u64) -> (String, String) {
     let now = Duration::from_secs(UnixTime::now().as_secs() - days_ago * 86_400);
     let certificate = tls::development::certificate(&[], UnixTime::since_unix_epoch(now)).unwrap();

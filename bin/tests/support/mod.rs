@@ -9,10 +9,10 @@ use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A folder of one test, removed at its end.
-pub struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{number}", std::process::id()));
@@ -20,16 +20,16 @@ impl Folder {
         Self(path)
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
-    pub fn text(&self, name: &str) -> String {
+    pub(crate) fn text(&self, name: &str) -> String {
         self.path(name).to_str().unwrap().to_owned()
     }
 
     /// The command, with this folder as the user's cache and nothing of the environment that changes what it does.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_quicast"));
         command.args(arguments).env("XDG_CACHE_HOME", &self.0);
         command.env_remove("SSLKEYLOGFILE").env_remove("RUST_LOG");
@@ -37,7 +37,7 @@ impl Folder {
     }
 
     /// Runs it to its end.
-    pub fn run(&self, arguments: &[&str], input: &[u8]) -> Ended {
+    pub(crate) fn run(&self, arguments: &[&str], input: &[u8]) -> Ended {
         let mut command = self.command(arguments);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
@@ -58,48 +58,48 @@ impl Drop for Folder {
 
 /// What a command said.
 #[derive(Debug)]
-pub struct Ended {
-    pub code: Option<i32>,
-    pub stdout: Vec<u8>,
-    pub stderr: String,
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: String,
 }
 
 impl Ended {
     /// Standard output of a command that did what it should.
     #[track_caller]
-    pub fn done(&self) -> &[u8] {
+    pub(crate) fn done(&self) -> &[u8] {
         assert_eq!(self.code, Some(0), "{}", self.stderr);
         &self.stdout
     }
 
     #[track_caller]
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(self.done()).unwrap()
     }
 
     #[track_caller]
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(self.done()).unwrap()
     }
 }
 
 /// A running server; it is killed with its test.
-pub struct Server {
-    pub child: Child,
+pub(crate) struct Server {
+    pub(crate) child: Child,
     /// What it printed until it was ready.
-    pub said: Vec<String>,
+    pub(crate) said: Vec<String>,
     stdout: BufReader<ChildStdout>,
     stderr: BufReader<ChildStderr>,
 }
 
 impl Server {
     /// Starts `serve` on free ports of 127.0.0.1, and waits until it says that it listens.
-    pub fn start(folder: &Folder, arguments: &[&str]) -> Self {
+    pub(crate) fn start(folder: &Folder, arguments: &[&str]) -> Self {
         Self::start_at(folder, "127.0.0.1:0", arguments)
     }
 
     /// The same at another address, with what the first `listening on` says of it.
-    pub fn start_at(folder: &Folder, listen: &str, arguments: &[&str]) -> Self {
+    pub(crate) fn start_at(folder: &Folder, listen: &str, arguments: &[&str]) -> Self {
         let mut all = vec!["serve", "--listen", listen, "--admin", "127.0.0.1:0", "--shards", "1"];
         all.extend(arguments);
         let mut child = folder.command(&all).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -119,41 +119,41 @@ impl Server {
 
     /// The rest of the line that begins like this.
     #[track_caller]
-    pub fn after(&self, beginning: &str) -> &str {
+    pub(crate) fn after(&self, beginning: &str) -> &str {
         self.said.iter().find_map(|line| line.strip_prefix(beginning)).expect(beginning)
     }
 
     /// Where it listens.
-    pub fn address(&self) -> &str {
+    pub(crate) fn address(&self) -> &str {
         self.after("listening on ")
     }
 
     /// Where its metrics are.
-    pub fn admin(&self) -> SocketAddr {
+    pub(crate) fn admin(&self) -> SocketAddr {
         let url = self.after("admin").trim_start();
         url.strip_prefix("http://").and_then(|rest| rest.split('/').next()).unwrap().parse().unwrap()
     }
 
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         signal(&self.child, name);
     }
 
     /// The next line on standard output.
-    pub fn next_line(&mut self) -> String {
+    pub(crate) fn next_line(&mut self) -> String {
         let mut line = String::new();
         self.stdout.read_line(&mut line).unwrap();
         line.trim_end().to_owned()
     }
 
     /// The next line on standard error.
-    pub fn next_error(&mut self) -> String {
+    pub(crate) fn next_error(&mut self) -> String {
         let mut line = String::new();
         self.stderr.read_line(&mut line).unwrap();
         line
     }
 
     /// Waits for its end. Its exit code.
-    pub fn wait(mut self) -> Option<i32> {
+    pub(crate) fn wait(mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
     }
 }
@@ -171,14 +171,14 @@ fn signal(child: &Child, name: &str) {
 }
 
 /// A client that echoes what a test writes.
-pub struct Talk {
-    pub child: Child,
+pub(crate) struct Talk {
+    pub(crate) child: Child,
     stdin: Option<ChildStdin>,
     stdout: ChildStdout,
 }
 
 impl Talk {
-    pub fn start(folder: &Folder, server: &str) -> Self {
+    pub(crate) fn start(folder: &Folder, server: &str) -> Self {
         let mut command = folder.command(&["echo", server]);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take().unwrap());
@@ -186,19 +186,19 @@ impl Talk {
     }
 
     /// Says something and waits until it comes back.
-    pub fn say(&mut self, text: &str) {
+    pub(crate) fn say(&mut self, text: &str) {
         self.stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
         let mut back = vec![0; text.len()];
         self.stdout.read_exact(&mut back).unwrap();
         assert_eq!(back, text.as_bytes());
     }
 
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         signal(&self.child, name);
     }
 
     /// Says that nothing follows; the exit code.
-    pub fn end(mut self) -> Option<i32> {
+    pub(crate) fn end(mut self) -> Option<i32> {
         drop(self.stdin.take());
         self.child.wait().unwrap().code()
     }
@@ -212,7 +212,7 @@ impl Drop for Talk {
 }
 
 /// Sends these bytes, and gives the answer: its status, its head and its body.
-pub fn http(address: SocketAddr, request: &str) -> (u16, String, String) {
+pub(crate) fn http(address: SocketAddr, request: &str) -> (u16, String, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = Vec::new();
