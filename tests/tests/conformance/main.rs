@@ -6,27 +6,40 @@
 //!
 //! | Module | What is broken |
 //! |---|---|
-//! | [`frames`] | the form of frames, acknowledgements, frames that one side must not send |
-//! | [`streams`] | stream ids, states, final sizes, limits; the orders in which a stream may end |
+//! | [`frames`] | the form of frames, and frames that one side must not send |
+//! | [`acknowledgements`] | numbers that were left out; how often the victim acknowledges |
+//! | [`streams`] | stream ids, states, final sizes, limits |
+//! | [`endings`] | the orders in which a stream may end |
 //! | [`ids`] | connection ids |
 //! | [`parameters`] | transport parameters |
-//! | [`packets`] | headers, datagrams, version negotiation, Retry, stateless resets |
-//! | [`handshake`] | TLS messages, CRYPTO frames |
+//! | [`packets`] | headers and datagrams |
+//! | [`versions`] | Version Negotiation and Retry packets |
+//! | [`attempts`] | datagrams that belong to nobody |
+//! | [`handshake`] | TLS messages, packets before and after their keys |
+//! | [`crypto`] | CRYPTO frames |
 //! | [`keys`] | key updates and the limits of keys |
 //! | [`paths`] | addresses and path validation |
 //! | [`closing`] | what a closed connection still says |
 //! | [`matrix`] | every frame type in every kind of packet in every state at either side |
 
+#![expect(clippy::unwrap_used, reason = "a test panics where a promise is broken")]
+
 #[macro_use]
 mod support;
 
+mod acknowledgements;
+mod attempts;
 mod closing;
+mod crypto;
+mod endings;
 mod frames;
 mod handshake;
 mod ids;
+mod impostor;
 mod keys;
 mod matrix;
 mod packets;
 mod parameters;
 mod paths;
 mod streams;
+mod versions;

@@ -269,10 +269,9 @@ fn a_response_from_the_new_address_proves_it() {
 
 // ── ECN (D-26) ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-//= https://www.rfc-editor.org/rfc/rfc9000#section-13.4.2.1
+//= https://www.rfc-editor.org/rfc/rfc9000#section-13.4.2.2
 //= type=test
-//# If the ECN counts fail validation, the endpoint MUST disable ECN on this path
-//# by ceasing to set the ECT codepoint in IP packets that it sends.
+//# If validation fails, then the endpoint MUST disable ECN.
 #[test]
 fn ecn_counts_that_cannot_be_are_never_fatal() {
     for victim in SIDES {
