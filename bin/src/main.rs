@@ -87,15 +87,16 @@ fn refused(error: &clap::Error) -> ExitCode {
 fn one_line(text: &str) -> String {
     let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
     let said: Vec<&str> = lines.filter(|line| !line.is_empty() && !line.starts_with("For more information")).collect();
-    let said = said.join("; ");
+    let said = said.join("; ").replace(":; ", ": ");
     format!("{}; see --help", said.strip_prefix("error: ").unwrap_or(&said))
 }
 
-/// Logs are for those who ask for them with RUST_LOG; warnings are for everybody.
+/// Logs are for those who ask for them with RUST_LOG; warnings are for everybody, except of what the command says itself.
 fn log() {
     use std::io::IsTerminal as _;
     use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,quicast::socket::bind=error"));
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
 }

@@ -37,7 +37,7 @@ fn what_is_no_command_is_explained() {
     refused(&folder, &["sreve"], 2, &["unrecognized subcommand 'sreve'", "'serve'"]);
     refused(&folder, &["serve", "--lisen", "x"], 2, &["--lisen", "'--listen'"]);
     refused(&folder, &["serve", "--cc", "cubik"], 2, &["cubik", "did you mean \"cubic\""]);
-    refused(&folder, &["serve", "--cert", "x"], 2, &["--key"]);
+    refused(&folder, &["serve", "--cert", "x"], 2, &["were not provided: --key"]);
     refused(&folder, &["serve", "--shards", "0"], 2, &["--shards"]);
     refused(&folder, &["serve", "--listen", "4433"], 2, &["--listen 4433", "localhost:4433"]);
     refused(&folder, &["serve", "--admin", "nowhere"], 2, &["--admin nowhere", "127.0.0.1:9440"]);

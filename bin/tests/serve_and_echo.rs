@@ -38,6 +38,15 @@ fn bytes_come_back_on_many_streams_with_new_keys_and_from_a_new_port() {
 }
 
 #[test]
+fn many_long_streams_do_not_wait_for_each_other() {
+    // Each may hold back a little of the credit for what was read; together that must not be the connection's window.
+    let folder = Folder::new();
+    let server = Server::start(&folder, &[]);
+    let report = folder.run(&["echo", server.address(), "--bytes", "100M", "--streams", "100", "--json"], b"").json();
+    assert_eq!(report["bytes_returned"], 100 << 20);
+}
+
+#[test]
 fn one_line_says_how_it_was_and_nothing_if_nobody_wants_to_know() {
     let folder = Folder::new();
     let server = Server::start(&folder, &["--cc", "newreno"]);
