@@ -236,7 +236,12 @@ mod tests {
 
     fn port(directory: &Directory) -> Arc<ConnectionPort> {
         let remote = SocketAddr::from(([127, 0, 0, 1], 4433));
-        ConnectionPort::new(Side::Client, directory.next_id(), Facts::new(remote, "cubic"))
+        ConnectionPort::new(
+            Side::Client,
+            directory.next_id(),
+            Facts::new(remote, "cubic"),
+            &transport::Config::default(),
+        )
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::thread::Thread;
 use bytes::Bytes;
 use quicast::{Algorithm, CloseReason, Connection, ReadError, RecvStream, SendStream, TransportConfig, WriteError};
 use support::*;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use traffic::*;
 
 const MEBIBYTE: u64 = 1024 * 1024;
@@ -131,7 +131,8 @@ async fn codes_of_resets_and_stops_arrive() {
         assert_eq!(there.0.write(b"more").await.unwrap_err(), WriteError::Stopped(42));
         // The same for streams with actors of their own.
         let (mut here, mut there) = pair.stream().await;
-        let (sent, read) = tokio::join!(here.0.write_all(&[1; 600_000]), async { there.1.read_exact(&mut vec![0; 600_000]).await });
+        let (sent, read) =
+            tokio::join!(here.0.write_all(&[1; 600_000]), async { there.1.read_exact(&mut vec![0; 600_000]).await });
         sent.unwrap();
         read.unwrap();
         at_least(pair.server.metrics(), "quicast_actor_starts_total", &["stream"], 1.0).await;
@@ -178,10 +179,10 @@ async fn dropping_every_handle_loses_nothing_that_was_finished() {
         let server = server().shards(1).start().unwrap();
         for length in [0, 1, 200_000, 5_000_000] {
             let client = client();
-            let (there, here) = tokio::join!(
-                async { server.accept().await.unwrap().accept().unwrap().await.unwrap() },
-                async { client.connect(server.local_addr(), "localhost").await.unwrap() },
-            );
+            let (there, here) =
+                tokio::join!(async { server.accept().await.unwrap().accept().unwrap().await.unwrap() }, async {
+                    client.connect(server.local_addr(), "localhost").await.unwrap()
+                },);
             let mut uni = here.open_uni().await.unwrap();
             let (mut send, receive) = here.open_bi().await.unwrap();
             for stream in [&mut uni, &mut send] {
@@ -228,10 +229,9 @@ async fn streams_are_what_tokio_copies_between() {
         };
         let read = async {
             let mut back = Vec::new();
-            here.1.read_to_end(&mut back).await.unwrap();
+            tokio::io::copy(&mut here.1, &mut back).await.unwrap();
             back
         };
-        // The inherent method of the same name returns bytes; this is the trait's.
         let ((), (), back) = tokio::join!(echo, write, read);
         assert!(back == data);
     })
@@ -254,7 +254,11 @@ async fn one_thousand_nine_hundred_and_ninety_nine_short_streams() {
         client.wait_idle().await;
         for (registry, initiator) in [(client.metrics(), "local"), (server.metrics(), "peer")] {
             at_least(registry, "quicast_streams_opened_total", &["bidi", initiator], 1_999.0).await;
-            assert_eq!(registry.value("quicast_actor_starts_total", &["stream"]), Some(0.0), "short ones share an actor");
+            assert_eq!(
+                registry.value("quicast_actor_starts_total", &["stream"]),
+                Some(0.0),
+                "short ones share an actor"
+            );
             assert_eq!(panics(registry), []);
         }
     })
@@ -300,11 +304,14 @@ async fn a_slow_reader_holds_its_own_window_and_nobody_up() {
         let pair = Pair::new().await;
         let (mut slow_here, mut slow_there) = pair.stream().await;
         let slow = tokio::spawn(async move { send_pattern(&mut slow_here.0, 1, 3 * MEBIBYTE).await });
-        let buffered = || pair.server.metrics().value("quicast_connection_buffered_bytes", &["stream_receive"]).unwrap();
-        at_least(pair.client.metrics(), "quicast_connection_flow_control_blocked_total", &["sent", "stream"], 1.0).await;
+        let buffered =
+            || pair.server.metrics().value("quicast_connection_buffered_bytes", &["stream_receive"]).unwrap();
+        at_least(pair.client.metrics(), "quicast_connection_flow_control_blocked_total", &["sent", "stream"], 1.0)
+            .await;
         for seed in 0..5 {
             let (mut here, mut there) = pair.stream().await;
-            let (sent, read) = tokio::join!(send_pattern(&mut here.0, seed, 4 * MEBIBYTE), check_pattern(&mut there.1, seed));
+            let (sent, read) =
+                tokio::join!(send_pattern(&mut here.0, seed, 4 * MEBIBYTE), check_pattern(&mut there.1, seed));
             sent.unwrap();
             assert_eq!(read.unwrap(), 4 * MEBIBYTE);
         }
@@ -330,7 +337,8 @@ async fn what_is_read_is_returned_as_credit_for_as_long_as_a_connection_lives() 
         let pair = Pair::with(small.clone(), small).await;
         for seed in 0..20 {
             let (mut here, mut there) = pair.stream().await;
-            let (sent, read) = tokio::join!(send_pattern(&mut here.0, seed, 300_000), check_pattern(&mut there.1, seed));
+            let (sent, read) =
+                tokio::join!(send_pattern(&mut here.0, seed, 300_000), check_pattern(&mut there.1, seed));
             sent.unwrap();
             assert_eq!(read.unwrap(), 300_000);
         }
@@ -359,8 +367,20 @@ async fn whoever_opens_too_many_streams_waits_and_the_peer_hears_of_it() {
         let mut third = pin!(pair.here.open_bi());
         let asleep = std::future::poll_fn(|context| Poll::Ready(third.as_mut().poll(context).is_pending()));
         assert!(asleep.await, "two are open");
-        at_least(pair.server.metrics(), "quicast_connection_flow_control_blocked_total", &["received", "streams_bidi"], 1.0).await;
-        let sent = at_least(pair.client.metrics(), "quicast_connection_flow_control_blocked_total", &["sent", "streams_bidi"], 1.0).await;
+        at_least(
+            pair.server.metrics(),
+            "quicast_connection_flow_control_blocked_total",
+            &["received", "streams_bidi"],
+            1.0,
+        )
+        .await;
+        let sent = at_least(
+            pair.client.metrics(),
+            "quicast_connection_flow_control_blocked_total",
+            &["sent", "streams_bidi"],
+            1.0,
+        )
+        .await;
         assert_eq!(sent, 1.0, "once for each limit");
         for (mut here, mut there) in [first] {
             let (one, other) = tokio::join!(here.0.finish(), there.0.finish());
@@ -376,7 +396,13 @@ async fn whoever_opens_too_many_streams_waits_and_the_peer_hears_of_it() {
             let connection = pair.here.clone();
             async move { connection.open_uni().await.map(drop) }
         });
-        at_least(pair.server.metrics(), "quicast_connection_flow_control_blocked_total", &["received", "streams_uni"], 1.0).await;
+        at_least(
+            pair.server.metrics(),
+            "quicast_connection_flow_control_blocked_total",
+            &["received", "streams_uni"],
+            1.0,
+        )
+        .await;
         drop(uni);
         drop(pair.there.accept_uni().await.unwrap());
         opening.await.unwrap().unwrap();
@@ -390,7 +416,13 @@ async fn an_opener_that_waits_is_told_of_the_end() {
         let few = TransportConfig { max_concurrent_bidirectional_streams: 0, ..TransportConfig::default() };
         let pair = Pair::with(TransportConfig::default(), few).await;
         let (opened, ()) = tokio::join!(pair.here.open_bi(), async {
-            at_least(pair.server.metrics(), "quicast_connection_flow_control_blocked_total", &["received", "streams_bidi"], 1.0).await;
+            at_least(
+                pair.server.metrics(),
+                "quicast_connection_flow_control_blocked_total",
+                &["received", "streams_bidi"],
+                1.0,
+            )
+            .await;
             pair.there.close(5, b"no");
         });
         assert!(matches!(opened.err(), Some(CloseReason::PeerApplication { code: 5, .. })));
@@ -438,7 +470,8 @@ fn handles_work_without_any_runtime_and_move_between_threads() {
     threads.into_iter().for_each(|thread| thread.join().unwrap());
     // And from another runtime than the one they came from.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
-    runtime.block_on(async { tokio::spawn(async move { echoed(&connection, 1, 100_000).await.unwrap() }).await.unwrap() });
+    runtime
+        .block_on(async { tokio::spawn(async move { echoed(&connection, 1, 100_000).await.unwrap() }).await.unwrap() });
 }
 
 async fn swap_all_the_time(connection: &Connection, algorithms: [Algorithm; 2]) -> u64 {
@@ -462,12 +495,9 @@ async fn changing_the_controller_in_the_middle_loses_no_byte() {
         let pair = Pair::new().await;
         let (mut here, mut there) = pair.stream().await;
         let (first, second) = ([Algorithm::NewReno, Algorithm::Cubic], [Algorithm::Cubic, Algorithm::NewReno]);
-        let client = async {
-            tokio::join!(send_pattern(&mut here.0, 1, 20 * MEBIBYTE), check_pattern(&mut here.1, 2))
-        };
-        let server = async {
-            tokio::join!(send_pattern(&mut there.0, 2, 20 * MEBIBYTE), check_pattern(&mut there.1, 1))
-        };
+        let client = async { tokio::join!(send_pattern(&mut here.0, 1, 20 * MEBIBYTE), check_pattern(&mut here.1, 2)) };
+        let server =
+            async { tokio::join!(send_pattern(&mut there.0, 2, 20 * MEBIBYTE), check_pattern(&mut there.1, 1)) };
         let (client, server, swaps, more) =
             tokio::join!(client, server, swap_all_the_time(&pair.here, first), swap_all_the_time(&pair.there, second));
         for (sent, read) in [client, server] {
@@ -476,7 +506,8 @@ async fn changing_the_controller_in_the_middle_loses_no_byte() {
         }
         assert!(swaps > 10 && more > 10, "{swaps} and {more} swaps");
         let metrics = pair.client.metrics();
-        eventually("swaps to be counted", || metrics.sum("quicast_congestion_switches_total") == Some(swaps as f64)).await;
+        eventually("swaps to be counted", || metrics.sum("quicast_congestion_switches_total") == Some(swaps as f64))
+            .await;
         falls_to(metrics, "quicast_actors", &["congestion"], 1.0).await;
         assert_eq!(panics(metrics), []);
     })

@@ -327,6 +327,13 @@ fn add_streams(metrics: &ShardMetrics, stats: &Stats, _side: Side) {
     for (outcome, closed) in StreamOutcome::ALL.iter().zip(streams.closed) {
         metrics.stream.closed[*outcome].add(closed.iter().flatten().sum());
     }
+    for (direction, lasted) in &streams.durations {
+        let kind = match direction {
+            codec::Direction::Bidirectional => StreamType::Bidirectional,
+            codec::Direction::Unidirectional => StreamType::Unidirectional,
+        };
+        metrics.stream.duration[kind].record_time(*lasted);
+    }
     metrics.stream.received_bytes.add(streams.bytes_consumed);
     metrics.stream.sent_bytes.add(streams.bytes_acknowledged);
     let blocked = &metrics.connection.flow_control_blocked;
@@ -341,7 +348,8 @@ fn add_streams(metrics: &ShardMetrics, stats: &Stats, _side: Side) {
     ] {
         blocked[(direction, BlockedScope::Connection)].add(connection);
         blocked[(direction, BlockedScope::Stream)].add(stream);
-        blocked[(direction, BlockedScope::StreamsBidi)].add(opening);
+        blocked[(direction, BlockedScope::StreamsBidi)].add(opening[0]);
+        blocked[(direction, BlockedScope::StreamsUni)].add(opening[1]);
     }
     for (limit, hits) in streams.limit_hits() {
         if let Some(label) = telemetry::connection::Limit::named(limit.as_str()) {

@@ -246,7 +246,11 @@ impl Handler<StageRestarted> for ConnectionActor {
         self.waits_for_buffer = false;
         self.register(context);
         let now = clock::now();
-        self.feed(context, |state| state.machine.handle_granted(now));
+        self.feed(context, |state| {
+            // What was in the mailbox of a dispatcher that panicked is lost, changes of routes among it.
+            state.machine.announce_routes();
+            state.machine.handle_granted(now);
+        });
     }
 }
 

@@ -192,10 +192,8 @@ impl ConnectionActor {
     fn start_congestion(&mut self, context: &mut Context<Self>, controller: Box<dyn congestion::Controller>) {
         self.path += 1;
         let address = context.address();
-        let neighbours = crate::congestion::Neighbours {
-            window: address.clone().recipient(),
-            snapshot: address.recipient(),
-        };
+        let neighbours =
+            crate::congestion::Neighbours { window: address.clone().recipient(), snapshot: address.recipient() };
         let actor = CongestionActor::new(self.path, controller, neighbours, self.stage.meter.clone());
         if let Some(before) = self.congestion.replace(actor.start()) {
             before.do_send(Stop);

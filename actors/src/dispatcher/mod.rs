@@ -189,7 +189,7 @@ impl DispatcherActor {
                 AcceptError::Session(error) => ConnectError::Tls(error),
             })?;
         let facts = Facts::new(remote, self.parts.transport.congestion.name());
-        let port = ConnectionPort::new(Side::Server, self.parts.directory.next_id(), facts);
+        let port = ConnectionPort::new(Side::Server, self.parts.directory.next_id(), facts, &self.parts.transport);
         let begun = self.begin(roster, connection, port, None);
         for run in datagrams {
             roster.collect(key, run);
@@ -201,10 +201,10 @@ impl DispatcherActor {
         let ConnectOrder { remote, server_name, tls, transport, negotiated, token } = order;
         let server: ServerKey = (server_name.to_str().into_owned(), remote.port());
         let facts = Facts::new(remote, transport.congestion.name());
+        let port = ConnectionPort::new(Side::Client, self.parts.directory.next_id(), facts, &transport);
         let client = Client { remote, server_name, tls, config: transport, negotiated, token };
         let key = roster.next_key();
         let machine = roster.endpoint.connect(clock::now(), key, client).map_err(ConnectError::Tls)?;
-        let port = ConnectionPort::new(Side::Client, self.parts.directory.next_id(), facts);
         Ok(self.begin(roster, machine, port, Some(server)))
     }
 

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use actix::Recipient;
 use codec::{Direction, Side, StreamId};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
+use smallvec::SmallVec;
 use transport::connection::HandshakeData;
 use transport::output::CloseReason;
 
@@ -16,9 +17,11 @@ use super::stream::StreamPort;
 use crate::connection::messages::{CloseConnection, SendDatagram, SetCongestion, UpdateKeys};
 use crate::streams::messages::StreamsWork;
 
-/// Consumed bytes of a connection that are worth a message by themselves. An eighth of the smallest default window, so
-/// that no peer ever waits for credit that nobody reports.
-pub(crate) const REPORT_CONSUMED: u64 = 32 * 1024;
+/// Consumed bytes of a connection that are always worth a message by themselves.
+const REPORT_CONSUMED: u64 = 32 * 1024;
+/// What is consumed is told at the latest when it is this part of the smallest window, so that no peer ever waits for
+/// credit that nobody reports.
+const REPORT_PART: u64 = 8;
 
 /// A stream that the peer opened.
 pub(crate) type Accepted = Arc<StreamPort>;
@@ -40,6 +43,8 @@ pub(crate) struct Orders {
 pub(crate) struct OpenPermits {
     limit: u64,
     opened: u64,
+    /// Somebody waits for more, and the actor was or will be told.
+    wanted: bool,
 }
 
 /// What the application did since the actor last looked.
@@ -49,6 +54,8 @@ pub(crate) struct Work {
     pub(crate) opened: Vec<Opened>,
     /// Streams that it wrote to, read from, or ended.
     pub(crate) streams: Vec<Arc<StreamPort>>,
+    /// Of which kinds of streams it waits for more than these.
+    pub(crate) wanted: SmallVec<[(Direction, u64); 2]>,
 }
 
 /// What anyone may ask about a connection, kept up to date by its actor.
@@ -75,6 +82,8 @@ pub(crate) struct Facts {
 pub(crate) struct ConnectionPort {
     side: Side,
     id: u64,
+    /// Consumed bytes from which on the actor is told of them.
+    report_from: u64,
     state: Mutex<State>,
 }
 
@@ -139,7 +148,7 @@ impl Facts {
 }
 
 impl ConnectionPort {
-    pub(crate) fn new(side: Side, id: u64, facts: Facts) -> Arc<Self> {
+    pub(crate) fn new(side: Side, id: u64, facts: Facts, config: &transport::Config) -> Arc<Self> {
         let state = State {
             orders: None,
             handshake: None,
@@ -158,12 +167,19 @@ impl ConnectionPort {
             unreported: 0,
             handles: 0,
         };
-        Arc::new(Self { side, id, state: Mutex::new(state) })
+        let window = config.stream_receive_window.min(config.receive_window);
+        let report_from = REPORT_CONSUMED.min(window / REPORT_PART);
+        Arc::new(Self { side, id, report_from, state: Mutex::new(state) })
     }
 
     /// The number of the connection in this process: the key of the admin interface.
     pub(crate) const fn id(&self) -> u64 {
         self.id
+    }
+
+    /// Consumed bytes from which on the actor is told of them.
+    pub(super) const fn report_from(&self) -> u64 {
+        self.report_from
     }
 
     pub(crate) const fn side(&self) -> Side {
@@ -255,9 +271,17 @@ impl ConnectionPort {
         if let Some(reason) = &state.closed {
             return Poll::Ready(Err(reason.clone()));
         }
+        let connected = state.handshake.is_some();
         let permits = &mut state.permits[index(direction)];
         if permits.opened >= permits.limit {
+            // Before the handshake nothing is permitted, and that is no news to the peer.
+            let ask = connected && !std::mem::replace(&mut permits.wanted, true);
+            let limit = permits.limit;
             watch(&mut state.openers[index(direction)], context);
+            if ask {
+                state.work.wanted.push((direction, limit));
+                tell(state);
+            }
             return Poll::Pending;
         }
         let id = StreamId::new(self.side, direction, permits.opened);
@@ -303,14 +327,9 @@ impl ConnectionPort {
         let mut state = self.state.lock();
         state.work.streams.extend(stream);
         state.unreported += consumed;
-        if state.told || !urgent && state.unreported < REPORT_CONSUMED {
-            return;
+        if urgent || state.unreported >= self.report_from {
+            tell(state);
         }
-        let Some(orders) = &state.orders else { return };
-        let work = orders.work.clone();
-        state.told = true;
-        drop(state);
-        work.do_send(StreamsWork);
     }
 
     // ── The actors' side ─────────────────────────────────────────────────────────────────────────────────────────
@@ -322,7 +341,7 @@ impl ConnectionPort {
         let work = orders.work.clone();
         let close = orders.close.clone();
         state.orders = Some(orders);
-        let pending = !state.work.streams.is_empty() && !state.told;
+        let pending = !(state.work.streams.is_empty() && state.work.wanted.is_empty()) && !state.told;
         state.told |= pending;
         drop(state);
         if pending {
@@ -345,7 +364,10 @@ impl ConnectionPort {
     pub(crate) fn permit(&self, direction: Direction, limit: u64) {
         let mut state = self.state.lock();
         let permits = &mut state.permits[index(direction)];
-        permits.limit = permits.limit.max(limit);
+        if limit > permits.limit {
+            permits.limit = limit;
+            permits.wanted = false;
+        }
         let wakers = std::mem::take(&mut state.openers[index(direction)]);
         drop(state);
         wake(wakers);
@@ -413,6 +435,15 @@ impl ConnectionPort {
         drop(state);
         drop((orders, leftovers));
     }
+}
+
+/// Lets the actor look at the work, unless it is about to.
+fn tell(mut state: MutexGuard<'_, State>) {
+    let Some(orders) = state.orders.as_ref().filter(|_| !state.told) else { return };
+    let work = orders.work.clone();
+    state.told = true;
+    drop(state);
+    work.do_send(StreamsWork);
 }
 
 fn watch(wakers: &mut Vec<Waker>, context: &Context<'_>) {

@@ -123,6 +123,10 @@ impl StreamPort {
             return match &state.receive_end {
                 None => {
                     state.reader = Some(context.waker().clone());
+                    if state.actor.is_some() && state.wishes.consumed > 0 {
+                        // Many such streams could together keep the connection's window to themselves, a little each.
+                        self.tell(state, true, 0);
+                    }
                     Poll::Pending
                 }
                 Some(ReceiveEnd::Finished) => {
@@ -258,7 +262,7 @@ impl StreamPort {
     fn tell(self: &Arc<Self>, mut state: parking_lot::MutexGuard<'_, State>, urgent: bool, consumed: u64) {
         if let Some(actor) = &state.actor {
             // A stream with an actor of its own: credit may wait until there is enough of it.
-            let enough = urgent || state.wishes.consumed >= super::connection::REPORT_CONSUMED;
+            let enough = urgent || state.wishes.consumed >= self.connection.report_from();
             if enough && !state.told {
                 let actor = actor.clone();
                 state.told = true;

@@ -141,6 +141,9 @@ impl State {
             debug_assert_eq!(opened, Some(port.id()), "the port permits what the machine permits, in its order");
             self.ports.insert(port.id(), port);
         }
+        for (direction, limit) in work.wanted {
+            self.outputs.push(StreamOutput::OpenWanted { direction, limit });
+        }
         for port in work.streams {
             if !self.promoted.contains_key(&port.id()) {
                 self.on_stream_work(&port);
@@ -284,6 +287,16 @@ impl State {
         for actor in self.promoted.values() {
             actor.do_send(ConnectionEnded { reason: reason.clone() });
         }
+    }
+}
+
+impl Drop for State {
+    /// However it comes to its end: nobody waits for a stream that nobody keeps. Does nothing where all are told already.
+    fn drop(&mut self) {
+        // First, so that no stream is opened that would not be seen here.
+        self.port.end(CloseReason::Internal);
+        let reason = self.port.close_reason().unwrap_or(CloseReason::Internal);
+        self.on_ended(&reason);
     }
 }
 

@@ -15,7 +15,7 @@ use quicast::{Connection, Endpoint, RecvStream, SendStream, TransportConfig};
 use crate::support::*;
 
 /// Longer than a whole test takes on a busy machine; only a test that fails waits for it.
-pub const ENDLESS: Duration = Duration::from_secs(120);
+pub const ENDLESS: Duration = Duration::from_secs(45);
 
 /// Gives up where a test would hang.
 pub async fn within<F: Future>(what: F) -> F::Output {
@@ -44,16 +44,12 @@ impl Pair {
 
     /// Connected through this address, which leads to the server.
     pub async fn through(client: TransportConfig, server: Endpoint, address: SocketAddr) -> Self {
-        let client = Endpoint::builder()
-            .listen(LOCALHOST)
-            .client_config(client_tls())
-            .transport_config(client)
-            .start()
-            .unwrap();
-        let (there, here) = tokio::join!(
-            async { server.accept().await.unwrap().accept().unwrap().await.unwrap() },
-            async { client.connect(address, "localhost").await.unwrap() },
-        );
+        let client =
+            Endpoint::builder().listen(LOCALHOST).client_config(client_tls()).transport_config(client).start().unwrap();
+        let (there, here) =
+            tokio::join!(async { server.accept().await.unwrap().accept().unwrap().await.unwrap() }, async {
+                client.connect(address, "localhost").await.unwrap()
+            },);
         Self { server, client, here, there }
     }
 
@@ -98,7 +94,11 @@ pub async fn check_pattern(receive: &mut RecvStream, seed: u64) -> Result<u64, q
 }
 
 /// Sends this many bytes on a stream of its own and checks what an echo gives back.
-pub async fn echoed(connection: &Connection, seed: u64, length: u64) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+pub async fn echoed(
+    connection: &Connection,
+    seed: u64,
+    length: u64,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let (mut send, mut receive) = connection.open_bi().await?;
     let (sent, received) = tokio::join!(send_pattern(&mut send, seed, length), check_pattern(&mut receive, seed));
     sent?;
@@ -176,8 +176,8 @@ pub async fn falls_to(registry: &Registry, name: &str, labels: &[&str], value: f
 
 /// Panics of actors in an endpoint, by type.
 pub fn panics(registry: &Registry) -> Vec<(&'static str, f64)> {
-    use quicast::telemetry::Label as _;
-    let actors = quicast::telemetry::actor::ActorType::ALL.iter();
+    use telemetry::Label as _;
+    let actors = telemetry::actor::ActorType::ALL.iter();
     let counts = actors.map(|actor| {
         (actor.as_str(), registry.value("quicast_actor_stops_total", &[actor.as_str(), "panic"]).unwrap())
     });

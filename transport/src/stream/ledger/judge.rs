@@ -159,8 +159,8 @@ impl Ledger {
     }
 
     /// A STREAMS_BLOCKED frame: good to know, nothing to do. Credit never waits for it either.
-    pub fn on_streams_blocked(&mut self, _direction: Direction, _limit: u64) {
-        self.stats.streams_blocked_received += 1;
+    pub fn on_streams_blocked(&mut self, direction: Direction, _limit: u64) {
+        self.stats.streams_blocked_received[index(direction)] += 1;
     }
 
     /// The stream of a frame that comes from its sender; `None` if it is gone.
@@ -245,7 +245,7 @@ impl Ledger {
         let sending = (id.direction() == Direction::Bidirectional).then(|| Sending::new(self.first_limit(id)));
         let credit = sending.as_ref().map_or(0, Sending::granted);
         let receiving = Receiving::new(self.first_window(id));
-        self.insert(Stream::new(id, sending, Some(receiving)))?;
+        self.insert(Stream::new(id, self.now, sending, Some(receiving)))?;
         self.inputs.push_back(StreamInput::Opened { id, credit });
         Ok(())
     }

@@ -150,7 +150,7 @@ impl Ledger {
             self.inputs.push_back(StreamInput::Credit { id, until: sending.granted() });
         }
         let receiving = (id.direction() == Direction::Bidirectional).then(|| Receiving::new(self.first_window(id)));
-        self.insert(Stream::new(id, Some(sending), receiving))?;
+        self.insert(Stream::new(id, self.now, Some(sending), receiving))?;
         Ok(())
     }
 

@@ -1,5 +1,10 @@
 //! What the ledger counts.
 
+use std::time::Duration;
+
+use codec::Direction;
+use smallvec::SmallVec;
+
 use crate::limits::Limit;
 
 /// One number for each kind of stream: first by who opened it (0: we, 1: the peer), then by direction (0:
@@ -70,14 +75,16 @@ pub struct LedgerStats {
     pub data_blocked_sent: u64,
     /// STREAM_DATA_BLOCKED frames written.
     pub stream_data_blocked_sent: u64,
-    /// STREAMS_BLOCKED frames written.
-    pub streams_blocked_sent: u64,
+    /// STREAMS_BLOCKED frames written, by direction (0: bidirectional, 1: unidirectional).
+    pub streams_blocked_sent: [u64; 2],
     /// DATA_BLOCKED frames of the peer.
     pub data_blocked_received: u64,
     /// STREAM_DATA_BLOCKED frames of the peer.
     pub stream_data_blocked_received: u64,
-    /// STREAMS_BLOCKED frames of the peer.
-    pub streams_blocked_received: u64,
+    /// STREAMS_BLOCKED frames of the peer, by direction.
+    pub streams_blocked_received: [u64; 2],
+    /// How long the streams lived that are gone, and their direction.
+    pub durations: SmallVec<[(Direction, Duration); 2]>,
     /// Streams whose credit was not returned at once, because the peer cancels faster than a round trip permits.
     pub credit_delayed: u64,
     hits: [u64; HITS.len()],

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use codec::{Side, StreamId};
+use codec::{Side, StreamId, Time};
 use foldhash::fast::FixedState;
 use slab::Slab;
 
@@ -17,6 +17,8 @@ use super::stats::{ByKind, Outcome};
 #[derive(Debug)]
 pub(super) struct Stream {
     pub(super) id: StreamId,
+    /// When it came into being.
+    pub(super) since: Time,
     /// `None`: we never send on it, or everything sent is acknowledged.
     pub(super) sending: Option<Sending>,
     /// `None`: the peer never sends on it, or the application is done with it.
@@ -30,9 +32,10 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) const fn new(id: StreamId, sending: Option<Sending>, receiving: Option<Receiving>) -> Self {
+    pub(super) const fn new(id: StreamId, since: Time, sending: Option<Sending>, receiving: Option<Receiving>) -> Self {
         Self {
             id,
+            since,
             sending,
             receiving,
             outcome: Outcome::Finished,
@@ -285,7 +288,7 @@ mod tests {
     use super::*;
 
     fn stream(index: u64) -> Stream {
-        Stream::new(StreamId::new(Side::Client, Direction::Bidirectional, index), None, None)
+        Stream::new(StreamId::new(Side::Client, Direction::Bidirectional, index), Time::ZERO, None, None)
     }
 
     fn order(table: &mut Table) -> Vec<u64> {

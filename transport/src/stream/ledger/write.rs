@@ -97,7 +97,7 @@ impl Ledger {
                 let limit = streams.report();
                 let frame = Frame::StreamsBlocked(StreamsBlocked { direction, limit });
                 put(w, &frame, Token::StreamsBlocked { direction, limit }, tokens);
-                self.stats.streams_blocked_sent += 1;
+                self.stats.streams_blocked_sent[index(direction)] += 1;
             }
         }
         if self.is_connection_blocked() && self.credit.is_report_due() && w.remaining() >= LARGEST_CONTROL_FRAME {
