@@ -232,6 +232,11 @@ impl PeerIds {
         if self.routes.is_empty() { None } else { Some(self.routes.remove(0)) }
     }
 
+    /// The reset tokens of all ids in use.
+    pub fn reset_tokens(&self) -> impl Iterator<Item = ResetToken> + '_ {
+        self.tokens.iter()
+    }
+
     /// Whether this is the reset token of an id in use; what is spare or retired does not count (RFC 9000 §10.3.1).
     /// Compared in constant time.
     pub fn is_reset_token(&self, token: &ResetToken) -> bool {

@@ -108,6 +108,11 @@ impl TokensInUse {
         self.tokens = unique;
     }
 
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = ResetToken> + '_ {
+        self.tokens.iter().copied()
+    }
+
     /// Whether this is the token of an id in use. All tokens are compared, whether or not one of them was right before.
     pub fn contains(&self, token: &ResetToken) -> bool {
         holds(&self.tokens, token)

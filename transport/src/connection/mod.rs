@@ -222,6 +222,14 @@ impl Connection {
         }
     }
 
+    /// Says all routes again: whoever keeps them may have missed some. Repetitions change nothing.
+    pub fn announce_routes(&mut self) {
+        if self.state.is_open() {
+            self.routes.extend(self.local_ids.active().map(|id| RouteChange::Add(*id)));
+            self.routes.extend(self.peer_ids.reset_tokens().map(RouteChange::AddResetToken));
+        }
+    }
+
     /// Ends a turn: decides what the inputs since the last one add up to. Everything may be drained afterwards.
     pub fn end_turn(&mut self, now: Time) {
         self.now = now;
