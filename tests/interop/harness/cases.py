@@ -1,6 +1,7 @@
 """The cases. Each takes a Run, returns a detail for its line, and raises Failed or Skipped."""
 
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -8,6 +9,7 @@ import time
 from . import evidence, probes
 from .implementations import Client, Server
 from .install import FILE_SIZES, FILES, SMALL_FILES
+from .processes import Process
 from .runner import Failed, Run, digest
 
 MANY_STREAMS = SMALL_FILES
@@ -41,10 +43,12 @@ def transfer_down(run: Run) -> str:
 
 
 def transfer_up(run: Run) -> str:
-    """10 MB to the server, and as an echo back."""
+    """10 MB to the server, and as an echo back; with HTTP, a checksum comes back."""
     server, port = run.start_server()
-    run.protocol("echo")
     started = time.monotonic()
+    if run.protocol("echo", "h3") == "h3":
+        run.upload(port, "10mb", TRANSFER_SECONDS)
+        return rate(started)
     if run.client.echoes_stdin:
         with open(FILES / "10mb", "rb") as file:
             client = run.run_client(port, Client(stdin=True), TRANSFER_SECONDS, stdin=file)
@@ -67,15 +71,16 @@ def many_streams(run: Run) -> str:
         detail = f"{time.monotonic() - started:.1f} s"
         must_have_served(run, server, f"served streams={MANY_STREAMS} bytes={MANY_STREAMS * 32}")
         return detail
-    folder = run.folder / "downloads"
-    folder.mkdir()
-    client = run.run_client(port, Client(protocol="h3", streams=MANY_STREAMS, output=folder / "0"), TRANSFER_SECONDS)
+    wanted = Client(protocol="h3", get="/streams", streams=MANY_STREAMS, output=run.output("0"))
+    client = run.run_client(port, wanted, TRANSFER_SECONDS)
+    detail = f"{time.monotonic() - started:.1f} s"
+    must_have_served(run, server, f"served streams={MANY_STREAMS} bytes={MANY_STREAMS * 32}")
     for number in range(MANY_STREAMS):
-        file = folder / str(number)
+        file = run.output(str(number))
         if not file.exists() or file.read_bytes() != (FILES / "streams" / file.name).read_bytes():
             raise Failed(f"file {number} of {MANY_STREAMS} is missing or differs: {client.last_line()}")
         file.unlink()
-    return f"{time.monotonic() - started:.1f} s"
+    return detail
 
 
 def unidirectional(run: Run) -> str:
@@ -132,26 +137,39 @@ def migration(run: Run) -> str:
 
 
 def close_code_by_client(run: Run) -> str:
-    server, port = run.start_server()
-    run.protocol("echo")
-    run.run_client(port, Client(close="42 bye"))
-    if not server.saw("closed 42 bye", 3):
-        raise Failed(f"the server did not print `closed 42 bye` but: {server.last_line()}")
-    return ""
+    """What the client's application says at the end arrives at the server's."""
+    server, port = run.start_server(Server(verbose=True))
+    close = run.client.own_close or "42 bye"
+    if run.protocol("echo", "h3") == "h3":
+        run.download(port, "h3", "small", close=close)
+    else:
+        run.run_client(port, Client(close=close))
+    must_have_said(server, run.server.line_of_close(close))
+    return f"code {close.split()[0]}, which is the client's own" if run.client.own_close else ""
 
 
 def close_code_by_server(run: Run) -> str:
-    """The client writes `close 42 bye` on a stream, and the server does so."""
-    _, port = run.start_server()
-    run.protocol("echo")
-    read, write = os.pipe()
-    os.write(write, b"close 42 bye")
-    os.close(write)
-    client = run.start_client(port, Client(close_request="42 bye"), stdin=read)
-    os.close(read)
+    """The same, the other way round."""
+    server, port = run.start_server()
+    if run.protocol("echo", "h3") == "echo":
+        # The client writes `close 42 bye` on a stream, and the server does so.
+        read, write = os.pipe()
+        os.write(write, b"close 42 bye")
+        os.close(write)
+        client = run.start_client(port, Client(close_request="42 bye"), stdin=read)
+        os.close(read)
+    elif run.server.own_close is None:
+        client = run.start_client(port, Client(protocol="h3", get="/close/42/bye", output=run.output("none"), verbose=True))
+    else:
+        # It closes with no error of QUIC's when it is interrupted.
+        client = run.start_client(port, Client(wait_for_close=True))
+        client.saw("ready", 5)
+        server.child.send_signal(signal.SIGINT)
+        client.wait(10)
+        must_have_said(client, "closed without an error")
+        return "no error, which is the server's own"
     client.wait(10)
-    if "closed 42 bye" not in client.text():
-        raise Failed(f"the client did not print `closed 42 bye` but: {client.last_line()}")
+    must_have_said(client, run.client.line_of_close("42 bye"))
     return ""
 
 
@@ -218,6 +236,11 @@ def stateless_reset(run: Run) -> str:
     if "reset" not in client.text().lower():
         raise Failed(f"the client does not speak of a reset: {client.last_line()}")
     return f"known after {time.monotonic() - started:.1f} s"
+
+
+def must_have_said(process: Process, line: str) -> None:
+    if not process.saw(line, 3):
+        raise Failed(f"it did not print `{line}` but: {process.last_line()}")
 
 
 def must_have_served(run: Run, server, line: str) -> None:

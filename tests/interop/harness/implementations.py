@@ -17,6 +17,7 @@ class Server:
 
     retry: bool = False
     key_update: bool = False  # begins a key update on each connection, early
+    verbose: bool = False  # says what it receives, where it does not always
 
 
 @dataclass
@@ -28,7 +29,8 @@ class Client:
     streams: int = 1
     unidirectional: int = 0
     datagrams: int = 0
-    get: str | None = None  # a path of the server's files
+    get: str | None = None  # a path of the server's files; with more than one stream, of a folder of them
+    post: pathlib.Path | None = None  # the file to send along
     output: pathlib.Path | None = None
     stdin: bool = False  # echoes its standard input to its standard output, where it can
     key_update: bool = False
@@ -36,7 +38,9 @@ class Client:
     close: str | None = None
     close_request: str | None = None
     wait_for_reset: bool = False
+    wait_for_close: bool = False
     offer_version: bool = False
+    verbose: bool = False
 
 
 class Implementation:
@@ -47,6 +51,8 @@ class Implementation:
     has_ready_line = True
     prints_served = False  # a line `served streams=N bytes=M` when a connection has ended
     echoes_stdin = False
+    answers_uploads = False  # with their length and SHA-256
+    own_close: str | None = None  # the code and reason with which it closes, where it cannot be told
     updates_keys_by_itself = False  # after some hundred packets of a connection
 
     def install(self) -> None:
@@ -60,6 +66,10 @@ class Implementation:
 
     def cannot(self, case: str, role: str) -> str | None:
         return None
+
+    def line_of_close(self, close: str) -> str:
+        """What it prints when the other side's application closes the connection with this code and reason."""
+        return f"closed {close}"
 
 
 class Peer(Implementation):
@@ -103,14 +113,13 @@ class Gtls(Implementation):
     name = "gtls"
     protocols = {"h3"}
     has_ready_line = False
+    own_close = "256 "
     reasons = {
-        "transfer-10mb-up": "HTTP/3 only: nothing echoes",
-        "unidirectional": "HTTP/3 only: nothing echoes",
+        "unidirectional": "HTTP/3 only: nothing comes back on streams of the server",
         "datagrams": "no datagrams in this version",
-        "close-code-by-client": "its programs cannot be told a code",
-        "close-code-by-server": "its programs cannot be told a code",
         "stateless-reset": "its server makes a new reset key at each start",
         ("key-update-by-server", "server"): "gtlsserver has no flag for it",
+        ("stateless-reset", "client"): "its client sends nothing by itself once its requests are answered",
     }
 
     def install(self) -> None:
@@ -119,18 +128,47 @@ class Gtls(Implementation):
     def cannot(self, case: str, role: str) -> str | None:
         return self.reasons.get((case, role)) or self.reasons.get(case)
 
+    def line_of_close(self, close: str) -> str:
+        code, _, reason = close.partition(" ")
+        return f"error_code=(unknown)({int(code):#x}) frame_type=0 reason_len={len(reason)} reason=[{reason}]"
+
     def server(self, port: int, wanted: Server) -> list:
-        return [install.gtlsserver(), "127.0.0.1", port, KEY, CERTIFICATE, "-d", FILES, "-q"] + ["-V"] * wanted.retry
+        command = [install.gtlsserver(), "127.0.0.1", port, KEY, CERTIFICATE, "-d", FILES]
+        return command + ["-V"] * wanted.retry + ["-q"] * (not wanted.verbose)
 
     def client(self, port: int, wanted: Client) -> list:
         address = f"https://localhost:{port}"
         if wanted.streams > 1:
-            paths = [f"{address}/streams/{number}" for number in range(wanted.streams)]
+            paths = [f"{address}{wanted.get}/{number}" for number in range(wanted.streams)]
         else:
             paths = [address + wanted.get]
-        command = ["gtlsclient", "127.0.0.1", port, *paths, "-q", f"--download={wanted.output.parent}", "--exit-on-all-streams-close", "--timeout=10s"]
-        command += ["--key-update=1ms"] * wanted.key_update + ["--change-local-addr=2ms"] * wanted.rebind
+        command = ["gtlsclient", "127.0.0.1", port, *paths, f"--download={wanted.output.parent}", "--exit-on-all-streams-close", "--timeout=10s"]
+        command += ["-m", "POST", "-d", wanted.post] if wanted.post else []
+        command += ["--key-update=1ms"] * wanted.key_update + ["--change-local-addr=2ms"] * wanted.rebind + ["-q"] * (not wanted.verbose)
         return command + ["-v", OFFERED_VERSION, "--preferred-versions=v1"] * wanted.offer_version
+
+
+class QuicastH3(Peer):
+    """quicast's library in a driver, for the peer that speaks HTTP/3 only."""
+
+    protocols = {"h3"}
+    answers_uploads = True
+
+    def __init__(self) -> None:
+        super().__init__("quicast", [install.QUICAST_H3], install.quicast_h3, {("offer-version", "client"): "it has no flag for it"})
+
+    def client(self, port: int, wanted: Client) -> list:
+        command = [*self.program, "client", f"127.0.0.1:{port}", "--cacert", AUTHORITY, "--streams", wanted.streams]
+        for flag, value in [
+            ("--get", wanted.get),
+            ("--post", wanted.post),
+            ("--output", wanted.output),
+            ("--close", wanted.close),
+            ("--wait-for-close", "yes" if wanted.wait_for_close else None),
+        ]:
+            if value is not None:
+                command += [flag, value]
+        return command + ["--key-update"] * wanted.key_update + ["--rebind"] * wanted.rebind
 
 
 class Quicast(Implementation):
@@ -145,9 +183,7 @@ class Quicast(Implementation):
 
     def install(self) -> None:
         install.quicast(self.binary)
-        self.helps = {name: self._help(*name.split()) for name in ("", "serve", "echo", "get")}
-        if self._command("get"):
-            self.protocols = {"echo", "hq-interop", "h3"}
+        self.helps = {name: self._help(*name.split()) for name in ("serve", "echo")}
 
     def _help(self, *command: str) -> str:
         try:
@@ -155,9 +191,6 @@ class Quicast(Implementation):
         except (OSError, subprocess.TimeoutExpired):
             return ""
         return done.stdout if done.returncode == 0 else ""
-
-    def _command(self, name: str) -> bool:
-        return any(line.split()[:1] == [name] for line in self.helps[""].splitlines())
 
     def has(self, command: str, flag: str) -> bool:
         return any(flag == word.rstrip(",=") for word in self.helps[command].replace("=", " ").split())
@@ -185,8 +218,6 @@ class Quicast(Implementation):
         return command
 
     def client(self, port: int, wanted: Client) -> list:
-        if wanted.protocol == "h3":
-            return [self.binary, "get", f"https://127.0.0.1:{port}{wanted.get}", "-o", wanted.output, "--cacert", AUTHORITY]
         command = [self.binary, "echo", f"127.0.0.1:{port}", "--cacert", AUTHORITY]
         if wanted.get:
             return command + ["--alpn", "hq-interop", "--get", wanted.get, "-o", wanted.output]

@@ -15,6 +15,7 @@ PEERS = HERE / "peers"
 PYTHON = CACHE / "venv/bin/python"
 QUINN = CACHE / "target/release/quinn-peer"
 QUIC_GO = CACHE / "bin/quic-go-peer"
+QUICAST_H3 = CACHE / "target/release/quicast-h3"
 CERTIFICATES = CACHE / "certificates"
 FILES = CACHE / "files"
 FILE_SIZES = {"small": 1000, "1mb": 1 << 20, "3mb": 3 << 20, "10mb": 10 << 20}
@@ -49,6 +50,12 @@ def quic_go() -> None:
     sources = [folder / "go.mod", folder / "go.sum", *folder.glob("*.go")]
     command = ["go", "build", "-mod=readonly", "-buildvcs=false", "-o", QUIC_GO, "."]
     unless_unchanged("quic-go", sources, QUIC_GO, lambda: run(command, folder=folder))
+
+
+def quicast_h3() -> None:
+    """The driver that gives quicast's library HTTP/3. Cargo knows whether the library has changed; its lock file follows the library's dependencies."""
+    environment = {**os.environ, "CARGO_TARGET_DIR": str(CACHE / "target")}
+    run(["cargo", "build", "--quiet", "--release", "--manifest-path", PEERS / "quicast-h3/Cargo.toml"], environment=environment)
 
 
 def gtls() -> None:

@@ -8,7 +8,7 @@ import time
 
 from . import install
 from .cases import CASES, PROBES
-from .implementations import Implementation, Peer, Quicast, peers
+from .implementations import Implementation, Peer, Quicast, QuicastH3, peers
 from .processes import end_all
 from .runner import Failed, Run, Skipped
 
@@ -87,16 +87,16 @@ def wanted(case: str, options: argparse.Namespace) -> bool:
 
 def against_quicast(options: argparse.Namespace) -> int:
     tally = Tally()
-    quicast = Quicast(options.binary)
-    if not installed(quicast, tally):
-        return tally.summary()
+    command, driver = Quicast(options.binary), QuicastH3()
     known = {**peers(), "probe": Peer("probe", [], lambda: None)}
-    usable: dict[str, bool] = {}
+    usable: dict[Implementation, bool] = {}
     for name, role, case in plan(options):
         peer = known[name]
-        if name not in usable:
-            usable[name] = installed(peer, tally)
-        if not usable[name]:
+        quicast = command if command.protocols & peer.protocols else driver
+        for needed in (quicast, peer):
+            if needed not in usable:
+                usable[needed] = installed(needed, tally)
+        if not (usable[quicast] and usable[peer]):
             continue
         server, client = (peer, quicast) if role == "server" else (quicast, peer)
         one(tally, name, role, case, server, client, f"{name}-{role}-{case}")

@@ -95,10 +95,26 @@ class Run:
             return self.run_client(port, Client(bytes=FILE_SIZES[size], **flags))
         return self.download(port, protocol, size, **flags)
 
+    def upload(self, port: int, name: str, seconds: float = CLIENT_SECONDS) -> None:
+        """Sends a file with HTTP. What the server says of it is compared, where it says something; else it must have been acknowledged."""
+        if not self.server.answers_uploads:
+            self.download(port, "h3", "small", seconds, post=FILES / name)
+            return
+        output = self.output("upload")
+        client = self.run_client(port, Client(protocol="h3", get=f"/{output.name}", output=output, post=FILES / name), seconds)
+        answer = output.read_text() if output.exists() else f"nothing; {client.last_line()}"
+        if answer != f"{FILE_SIZES[name]} {digest(FILES / name)}\n":
+            raise Failed(f"the server's answer is not the length and checksum of what was sent, but {answer!r}")
+
+    def output(self, name: str) -> pathlib.Path:
+        """Where a download goes."""
+        folder = self.folder / "downloads"
+        folder.mkdir(exist_ok=True)
+        return folder / name
+
     def download(self, port: int, protocol: str, name: str, seconds: float = CLIENT_SECONDS, **flags) -> Process:
         """Fetches a file and compares it."""
-        output = self.folder / "downloads" / name
-        output.parent.mkdir(exist_ok=True)
+        output = self.output(name)
         client = self.run_client(port, Client(protocol=protocol, get=f"/{name}", output=output, **flags), seconds)
         if not output.exists():
             raise Failed(f"nothing was downloaded: {client.last_line()}")

@@ -1,0 +1,54 @@
+//! Command-line flags: as far as they go the same as those of the other peers.
+
+use std::collections::HashMap;
+
+use crate::Failure;
+
+/// Flags that take no value.
+const SWITCHES: &[&str] = &["retry", "key-update", "rebind"];
+
+pub(crate) struct Options {
+    pub(crate) address: String,
+    values: HashMap<String, String>,
+}
+
+impl Options {
+    pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, Failure> {
+        let mut options = Self { address: String::new(), values: HashMap::new() };
+        while let Some(argument) = arguments.next() {
+            let Some(name) = argument.strip_prefix("--") else {
+                options.address = argument;
+                continue;
+            };
+            let value = if SWITCHES.contains(&name) {
+                String::new()
+            } else {
+                arguments.next().ok_or(format!("--{name} needs a value"))?
+            };
+            options.values.insert(name.to_owned(), value);
+        }
+        Ok(options)
+    }
+
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.values.contains_key(name)
+    }
+
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(String::as_str)
+    }
+
+    pub(crate) fn required(&self, name: &str) -> Result<&str, Failure> {
+        self.text(name).ok_or_else(|| format!("--{name} is missing").into())
+    }
+
+    pub(crate) fn number(&self, name: &str, default: usize) -> Result<usize, Failure> {
+        self.text(name).map_or(Ok(default), |text| Ok(text.parse()?))
+    }
+}
+
+/// `42 bye` is a code and a reason.
+pub(crate) fn code_and_reason(text: &str) -> Result<(u64, &str), Failure> {
+    let (code, reason) = text.split_once(' ').unwrap_or((text, ""));
+    Ok((code.parse()?, reason))
+}
