@@ -187,18 +187,25 @@ impl Connection {
         }
     }
 
-    /// Whether the datagram carries the peer's own CONNECTION_CLOSE.
-    fn closes(&mut self, now: Time, datagram: &mut [u8]) -> bool {
-        let Ok(Packet::Protected(header)) = packet::decode(datagram, self.local_ids.length()) else { return false };
-        let space = receive::space(header.kind);
-        let expected = self.received[space.index()].expected();
-        let Some(bytes) = datagram.get_mut(..header.end) else { return false };
-        let level = level_of(space);
-        let Ok(opened) = self.keys.open(level, bytes, header.packet_number_offset, expected, now) else { return false };
-        let payload = bytes.get(opened.payload).unwrap_or_default();
-        codec::frame::iter(payload)
-            .map_while(Result::ok)
-            .any(|frame| matches!(frame, Frame::ConnectionClose(_) | Frame::ApplicationClose(_)))
+    /// Whether any packet of the datagram carries the peer's own CONNECTION_CLOSE.
+    fn closes(&mut self, now: Time, mut datagram: &mut [u8]) -> bool {
+        while let Ok(Packet::Protected(header)) = packet::decode(datagram, self.local_ids.length()) {
+            let Some((packet, rest)) = datagram.split_at_mut_checked(header.end) else { return false };
+            datagram = rest;
+            let space = receive::space(header.kind);
+            let expected = self.received[space.index()].expected();
+            let opened = self.keys.open(level_of(space), packet, header.packet_number_offset, expected, now);
+            // The keys of this one may be gone, and those of the next not.
+            let Ok(opened) = opened else { continue };
+            let payload = packet.get(opened.payload).unwrap_or_default();
+            let closes = codec::frame::iter(payload)
+                .map_while(Result::ok)
+                .any(|frame| matches!(frame, Frame::ConnectionClose(_) | Frame::ApplicationClose(_)));
+            if closes {
+                return true;
+            }
+        }
+        false
     }
 
     fn on_peer_closed_too(&mut self) {
