@@ -156,3 +156,55 @@ fn a_packet_out_of_order_is_acknowledged_at_once() {
         assert_eq!(acknowledgements(&puppet), before + 2, "{victim:?}: a late packet");
     }
 }
+
+/// RFC 9000 §13.2.4: whoever only acknowledges has to be acknowledged now and then, or remembers everything for ever.
+#[test]
+fn a_victim_that_only_acknowledges_asks_for_an_acknowledgement_now_and_then() {
+    for victim in SIDES {
+        let mut puppet = puppet(victim, Stage::Established);
+        let from = puppet.heard.len();
+        for _ in 0..200 {
+            puppet.say(SpaceId::Application, &[Frame::Ping]);
+            puppet.say(SpaceId::Application, &[Frame::Ping]);
+        }
+        let (mut run, mut longest) = (0, 0);
+        for heard in &puppet.heard[from..] {
+            run = if heard.frames().any(|frame| frame.is_ack_eliciting()) { 0 } else { run + 1 };
+            longest = longest.max(run);
+        }
+        assert_eq!(longest, transport::limits::ACK_ONLY_PACKETS, "{victim:?}");
+    }
+}
+
+//= https://www.rfc-editor.org/rfc/rfc9000#section-13.2.3
+//= type=test
+//# ACK frames SHOULD always acknowledge the most recently received packets
+#[test]
+fn acknowledgements_name_the_newest_packet_and_no_more_ranges_than_are_kept() {
+    for victim in SIDES {
+        let mut puppet = puppet(victim, Stage::Established);
+        for _ in 0..300 {
+            puppet.next_numbers[SpaceId::Application.index()] += 1;
+            puppet.say(SpaceId::Application, &[Frame::Ping]);
+            let newest = puppet.next_numbers[SpaceId::Application.index()] - 1;
+            let last = puppet.heard.last().unwrap();
+            for frame in last.frames() {
+                if let Frame::Ack(ack) = frame {
+                    assert_eq!(ack.largest, newest, "{victim:?}");
+                    assert!(ack.ranges().count() <= 64, "{victim:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_acknowledgement_of_everything_that_was_sent_is_in_order_however_often_it_is_said() {
+    for victim in SIDES {
+        let mut puppet = puppet(victim, Stage::Established);
+        for _ in 0..100 {
+            puppet.acknowledge(SpaceId::Application);
+        }
+        assert_goes_on(&mut puppet);
+    }
+}

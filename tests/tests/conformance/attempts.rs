@@ -4,13 +4,15 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use codec::packet::PacketKind;
-use codec::{Side, Version};
+use codec::{Side, TransportErrorCode, Version};
 use quicast_tests::pair::{CLIENT, address};
 use quicast_tests::puppet::{Forged, Stage};
 use quicast_tests::{Puppet, Settings};
 use recovery::SpaceId;
-use transport::accept::{Acceptor, Decision, DropReason, Load, Policy};
+use tls::InitialSuite;
+use transport::accept::{Acceptor, Attempt, Decision, DropReason, Load, Policy, answer};
 use transport::address_tokens::{AddressTokens, RetryContext, TokenKeys};
+use transport::output::CloseReason;
 
 use crate::packets::long_packet;
 use crate::support::*;
@@ -104,6 +106,39 @@ fn what_no_client_may_begin_with_is_dropped() {
     let small = decide(&mut acceptor(false), &first_initial(&[], Version::V1, 1199), CLIENT);
     assert_eq!(small, Decision::Drop(DropReason::InitialTooSmall));
     assert_eq!(decide(&mut acceptor(false), &[], CLIENT), Decision::Drop(DropReason::TooShort));
+}
+
+//= https://www.rfc-editor.org/rfc/rfc9000#section-5.2.2
+//= type=test
+//# If a server refuses to accept a new connection, it SHOULD send an Initial packet
+//# containing a CONNECTION_CLOSE frame with error code CONNECTION_REFUSED.
+#[test]
+fn a_server_that_is_being_stopped_refuses_and_a_client_hears_it() {
+    let mut puppet = puppet(Side::Client, Stage::Start);
+    let original = puppet.victim().connection.original_destination().unwrap();
+    let datagram = {
+        let mut first = puppet_of_server();
+        first.seal(&Forged { destination: Some(original), ..Forged::new(SpaceId::Initial, &[1]) })
+    };
+    let load = Load { draining: true, ..Load::default() };
+    let now = codec::Time::ZERO + Duration::from_secs(1);
+    let decision = acceptor(false).decide(now, Duration::from_secs(1_800_000_000), &datagram, CLIENT, &load);
+    let Decision::Refuse(attempt) = decision else { panic!("{decision:?}") };
+    // The client is whoever sent it: the victim.
+    let attempt = Attempt { source: puppet.destination, ..attempt };
+    let suite = InitialSuite::of_server(&Settings::new(1).server_tls);
+    let mut out = [0; 1500];
+    let source = codec::ConnectionId::new(&[9; 8]).unwrap();
+    let length = answer::close(&attempt, source, suite, TransportErrorCode::CONNECTION_REFUSED, &mut out).unwrap();
+    puppet.send(out[..length].to_vec());
+    let reason = puppet.victim().close_reason().cloned();
+    let refused =
+        matches!(reason, Some(CloseReason::PeerTransport { code: TransportErrorCode::CONNECTION_REFUSED, .. }));
+    assert!(refused, "{reason:?}");
+}
+
+fn puppet_of_server() -> Puppet {
+    puppet(Side::Server, Stage::Start)
 }
 
 //= https://www.rfc-editor.org/rfc/rfc9000#section-10.3

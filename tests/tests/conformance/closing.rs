@@ -143,6 +143,18 @@ fn a_close_makes_a_closing_victim_silent() {
 }
 
 #[test]
+fn a_close_behind_a_packet_that_does_not_open_makes_a_closing_victim_silent() {
+    for victim in SIDES {
+        let mut puppet = closed(victim);
+        // The keys of the first packet are gone.
+        let mut datagram = puppet.seal(&Forged::new(SpaceId::Handshake, &[1]));
+        datagram.extend(puppet.seal(&Forged::new(SPACE, &bytes(&[peer_close(0)]))));
+        puppet.send(datagram);
+        assert_eq!(puppet.victim().connection.state(), State::Draining, "{victim:?}");
+    }
+}
+
+#[test]
 fn a_close_with_a_forged_tag_changes_nothing() {
     for victim in SIDES {
         let mut open = puppet(victim, Stage::Established);

@@ -61,7 +61,12 @@ pub(crate) struct Impostor {
 impl Impostor {
     /// A puppet at the very beginning, and the first flight of a session with these parameters.
     pub(crate) fn new(settings: &Settings, victim: Side, change: impl FnOnce(&mut Parameters)) -> Self {
-        let mut puppet = Puppet::at(settings, victim, Stage::Start);
+        Self::opposite(Puppet::at(settings, victim, Stage::Start), settings, change)
+    }
+
+    /// The same with a puppet that has said something already.
+    pub(crate) fn opposite(mut puppet: Puppet, settings: &Settings, change: impl FnOnce(&mut Parameters)) -> Self {
+        let victim = puppet.side().peer();
         let version = settings.client.versions[0];
         let original = puppet.victim_host.nodes.first().and_then(|node| node.connection.original_destination());
         let original = original.unwrap_or(puppet.destination);

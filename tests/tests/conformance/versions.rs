@@ -3,14 +3,15 @@
 use codec::cursor::Writer;
 use codec::frame::Frame;
 use codec::packet::{Retry, VersionNegotiation};
-use codec::{ConnectionId, Side, Version};
+use codec::{ConnectionId, Side, TransportErrorCode, Version};
 use quicast_tests::pair::{SERVER, address};
-use quicast_tests::puppet::Stage;
-use quicast_tests::{Datagram, Puppet};
+use quicast_tests::puppet::{Forged, Stage};
+use quicast_tests::{Datagram, Puppet, Settings};
 use recovery::SpaceId;
 use transport::output::CloseReason;
 use transport::stats::PacketDrop;
 
+use crate::impostor::Impostor;
 use crate::packets::begun;
 use crate::support::*;
 
@@ -291,4 +292,84 @@ fn a_retry_from_another_address_is_dropped() {
     assert_eq!(dropped(&mut puppet, PacketDrop::Other), before + 1);
     puppet.address = SERVER;
     assert_goes_on(&mut puppet);
+}
+
+/// A puppet server after a Retry that the victim obeyed, with its new keys.
+fn after_retry() -> Puppet {
+    let mut puppet = puppet(Side::Client, Stage::Start);
+    let good = RetryPacket::good(&mut puppet);
+    puppet.send(good.encode());
+    puppet.keys.set_initial(&good.source);
+    puppet
+}
+
+//= https://www.rfc-editor.org/rfc/rfc9000#section-7.3
+//= type=test
+//# * absence of the retry_source_connection_id transport parameter from the server
+//#   after receiving a Retry packet,
+#[test]
+fn a_server_that_does_not_own_up_to_its_retry_is_refused() {
+    let settings = Settings::new(1);
+    for (value, code) in [
+        (None, Some(TransportErrorCode::TRANSPORT_PARAMETER_ERROR)),
+        (Some([0xef; 8]), Some(TransportErrorCode::TRANSPORT_PARAMETER_ERROR)),
+        (Some([0xee; 8]), None),
+    ] {
+        let mut impostor = Impostor::opposite(after_retry(), &settings, |own| {
+            if let Some(value) = value {
+                own.add(0x10, &value);
+            }
+        });
+        impostor.keep_encrypted_extensions();
+        let mut puppet = impostor.say();
+        match code {
+            Some(code) => assert_closed(&mut puppet, code),
+            None => assert_eq!(puppet.victim().ending(), "open"),
+        }
+    }
+}
+
+#[test]
+fn version_negotiation_after_a_retry_is_dropped() {
+    let mut puppet = after_retry();
+    let original = puppet.victim().connection.original_destination().unwrap();
+    let destination = puppet.destination;
+    for source in [original.as_bytes(), &[0xee; 8]] {
+        let packet = encode_negotiation(destination.as_bytes(), source, &[UNKNOWN]);
+        drops(&mut puppet, PacketDrop::Other, |puppet| puppet.send(packet));
+    }
+}
+
+#[test]
+fn version_negotiation_that_lists_version_zero_or_the_same_twice_is_no_reason_to_panic() {
+    for versions in [&[Version(0), UNKNOWN][..], &[UNKNOWN; 100], &[Version::V2; 100], &[Version(0)]] {
+        let mut puppet = puppet(Side::Client, Stage::Start);
+        let packet = negotiation(&mut puppet, versions);
+        puppet.send(packet);
+        let reason = puppet.victim().close_reason().cloned();
+        assert!(matches!(reason, None | Some(CloseReason::VersionMismatch { .. })), "{reason:?}");
+    }
+}
+
+/// RFC 9369 changes names of packets and keys, and no rule.
+#[test]
+fn version_2_keeps_the_rules() {
+    let settings = Settings::new(1).map(|config| config.versions = vec![Version::V2]);
+    let cases: [(Stage, SpaceId, u8, &[u8], TransportErrorCode); 6] = [
+        (Stage::Handshake, SpaceId::Handshake, 0x0c, &[1], TransportErrorCode::PROTOCOL_VIOLATION),
+        (Stage::Handshake, SpaceId::Handshake, 0, &[0x20], TransportErrorCode::FRAME_ENCODING_ERROR),
+        (Stage::Handshake, SpaceId::Handshake, 0, &[0x08, 0], TransportErrorCode::PROTOCOL_VIOLATION),
+        (Stage::Handshake, SpaceId::Initial, 0, &[0x1d, 0, 0], TransportErrorCode::PROTOCOL_VIOLATION),
+        (Stage::Established, SpaceId::Application, 0x18, &[1], TransportErrorCode::PROTOCOL_VIOLATION),
+        (Stage::Established, SpaceId::Application, 0, &[], TransportErrorCode::PROTOCOL_VIOLATION),
+    ];
+    for victim in SIDES {
+        for (stage, space, flip, payload, code) in cases {
+            let mut puppet = Puppet::at(&settings, victim, stage);
+            puppet.forge(&Forged { flip, ..Forged::new(space, payload) });
+            assert_closed(&mut puppet, code);
+        }
+        let mut puppet = Puppet::at(&settings, victim, Stage::Established);
+        assert_goes_on(&mut puppet);
+    }
 }
