@@ -208,3 +208,23 @@ fn an_acknowledgement_of_everything_that_was_sent_is_in_order_however_often_it_i
         assert_goes_on(&mut puppet);
     }
 }
+
+#[test]
+fn numbers_are_left_out_again_and_again() {
+    for victim in SIDES {
+        let mut puppet = puppet(victim, Stage::Established);
+        for _ in 0..4_000 {
+            puppet.say(SpaceId::Application, &[Frame::Ping]);
+            puppet.say(SpaceId::Application, &[Frame::Ping]);
+            if puppet.heard.len().is_multiple_of(20) {
+                puppet.acknowledge(SpaceId::Application);
+            }
+        }
+        let mut numbers: Vec<u64> =
+            puppet.heard.iter().filter(|heard| heard.space == SpaceId::Application).map(|heard| heard.number).collect();
+        numbers.sort_unstable();
+        let skipped = numbers.windows(2).filter(|pair| pair[1] != pair[0] + 1).count();
+        assert!(skipped >= 4, "{victim:?}: {skipped} of {}", numbers.len());
+        assert_goes_on(&mut puppet);
+    }
+}

@@ -20,6 +20,7 @@
 //! | [`keys`] | key updates and the limits of keys |
 //! | [`paths`] | addresses and path validation |
 //! | [`closing`] | what a closed connection still says |
+//! | [`extremes`] | nothing: numbers at the ends of their ranges |
 //! | [`matrix`] | every frame type in every kind of packet in every state at either side |
 
 #![expect(clippy::unwrap_used, reason = "a test panics where a promise is broken")]
@@ -32,6 +33,7 @@ mod attempts;
 mod closing;
 mod crypto;
 mod endings;
+mod extremes;
 mod frames;
 mod handshake;
 mod ids;
