@@ -36,13 +36,14 @@ fn a_busy_server_waits_for_its_connection_and_takes_no_other() {
 #[test]
 fn an_interrupted_client_takes_its_leave() {
     let folder = Folder::new();
-    let server = Server::start(&folder, &[]);
+    let mut server = Server::start(&folder, &[]);
     let mut talk = Talk::start(&folder, server.address());
     talk.say("before");
     talk.signal("INT");
     assert_eq!(talk.child.wait().unwrap().code(), Some(130));
-    // The server has heard of it: nothing keeps it from its own end.
+    // The server has heard of it: it has nobody to wait for.
     server.signal("TERM");
+    assert_eq!(server.next_error(), "");
     assert_eq!(server.wait(), Some(0));
 }
 

@@ -50,8 +50,12 @@ pub(crate) async fn run(arguments: Serve) -> Result<(), Failure> {
     let token = arguments.admin_token_file.as_deref().map(Token::new).transpose()?;
     let admin = bound.map(|bound| bound.serve(server.endpoint.clone(), token)).transpose()?;
     announce(&server.endpoint, admin.as_ref(), is_development.then_some(&certificate));
-    signals.stop().await;
-    drain(server, admin.as_ref(), &mut signals).await
+    tokio::select! {
+        () = signals.stop() => drain(server, admin.as_ref(), &mut signals).await,
+        () = server.ended() => {
+            Err(Failure::failed("the server's threads have failed; the log says why (RUST_LOG=error); start it again"))
+        }
+    }
 }
 
 /// What a server is made of.
@@ -83,16 +87,24 @@ impl Server {
         if let Some(algorithm) = settings.tuning.cc {
             transport.congestion = algorithm;
         }
-        let endpoint = endpoint::server(ServerSettings {
-            addresses: settings.addresses,
-            tls,
-            transport,
-            shards: settings.shards,
-            retry: settings.retry,
-        })?;
         let services = Services { files: Arc::new(settings.files) };
-        tokio::spawn(accept(endpoint.clone(), services));
+        let endpoint = endpoint::server(
+            ServerSettings {
+                addresses: settings.addresses,
+                tls,
+                transport,
+                shards: settings.shards,
+                retry: settings.retry,
+            },
+            services,
+        )?;
         Ok(Self { endpoint })
+    }
+
+    /// Waits until it can serve nobody any more, which only a failure of its own brings about.
+    pub(crate) async fn ended(&self) {
+        // Whoever comes is served on the thread of the connection; here, only the end is heard of.
+        while self.endpoint.accept().await.is_some() {}
     }
 
     /// Refuses new connections, lets those that there are come to their end in this time, and ends.
@@ -104,23 +116,6 @@ impl Server {
     pub(crate) async fn close(&self) {
         self.endpoint.close(0, b"the server stops");
         tokio::time::timeout(GOOD_BYE, self.endpoint.wait_idle()).await.ok();
-    }
-}
-
-async fn accept(endpoint: Endpoint, services: Services) {
-    while let Some(incoming) = endpoint.accept().await {
-        let services = services.clone();
-        tokio::spawn(async move {
-            let remote = incoming.remote_address();
-            let connected = match incoming.accept() {
-                Ok(connecting) => connecting.await,
-                Err(error) => Err(error),
-            };
-            match connected {
-                Ok(connection) => services.serve(connection).await,
-                Err(error) => tracing::debug!(%remote, %error, "a handshake failed"),
-            }
-        });
     }
 }
 
@@ -161,8 +156,10 @@ async fn drain(server: Server, admin: Option<&Admin>, signals: &mut Signals) -> 
 async fn watch(endpoint: &Endpoint) -> Infallible {
     let mut said = 0;
     loop {
-        let left = endpoint.connections().len();
-        if left != said {
+        // One that is closed is only kept until its last packets have passed by.
+        let is_over = |state| matches!(state, "closing" | "draining" | "drained");
+        let left = endpoint.connections().iter().filter(|info| !is_over(info.state)).count();
+        if left != said && left > 0 {
             let connections = if left == 1 { "connection" } else { "connections" };
             let seconds = DRAIN.as_secs();
             out::note(format_args!(
