@@ -283,6 +283,8 @@ impl Handler<Rebind> for Shard {
     fn handle(&mut self, message: Rebind, _: &mut Context<Self>) {
         if let Some(four) = &self.four {
             four.socket.do_send(message);
+            // What they send on hearing this comes after the order to the socket.
+            self.roster.borrow().tell_moved(&self.stage.meter);
         }
     }
 }

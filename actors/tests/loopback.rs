@@ -164,6 +164,38 @@ async fn a_client_that_moves_takes_its_connections_along() {
 }
 
 #[tokio::test]
+async fn a_client_that_moves_while_it_only_listens_is_found_again() {
+    in_time(async {
+        // Says nothing before it sees the client elsewhere.
+        let server = server()
+            .shards(2)
+            .service(|connection| async move {
+                let Ok((mut send, mut receive)) = connection.accept_bi().await else { return };
+                let _asked = receive.read_to_end(1).await;
+                let address = connection.remote_address();
+                while connection.remote_address() == address {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                let _gone = send.write_all(b"welcome").await;
+                let _gone = send.finish().await;
+            })
+            .start()
+            .unwrap();
+        let client = client();
+        let connection = client.connect(server.local_addr(), "localhost").await.unwrap();
+        let (mut send, mut receive) = connection.open_bi().await.unwrap();
+        send.write_all(b"?").await.unwrap();
+        send.finish().await.unwrap();
+        // Until the client has nothing left to acknowledge or to probe for: whatever it sent by itself would be a sign.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let after = client.rebind(LOCALHOST).unwrap();
+        assert_eq!(receive.read_to_end(100).await.unwrap(), "welcome");
+        assert_eq!(server.connections()[0].remote, after);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_server_that_drains_refuses_new_clients_and_lets_old_ones_finish() {
     in_time(async {
         let server = server().shards(1).service(echo).start().unwrap();

@@ -5,8 +5,8 @@ use telemetry::actor::ActorType;
 
 use super::ConnectionActor;
 use super::messages::{
-    CloseConnection, ConnectionInput, Promoted, SendDatagram, SetCongestion, SnapshotTaken, StageRestarted,
-    StatelessResetReceived, StreamsOutput, UpdateKeys, WindowUpdated,
+    CloseConnection, ConnectionInput, LocalAddressChanged, Promoted, SendDatagram, SetCongestion, SnapshotTaken,
+    StageRestarted, StatelessResetReceived, StreamsOutput, UpdateKeys, WindowUpdated,
 };
 use crate::api::connection::{CongestionChange, SetCongestionError};
 use crate::clock;
@@ -256,6 +256,15 @@ impl Handler<StageRestarted> for ConnectionActor {
 
 impl Handler<Stop> for ConnectionActor {
     type Result = ();
+
+impl Handler<LocalAddressChanged> for ConnectionActor {
+    type Result = ();
+
+    fn handle(&mut self, _: LocalAddressChanged, context: &mut Context<Self>) {
+        let now = clock::now();
+        self.feed(context, |state| state.machine.handle_local_address_changed(now));
+    }
+}
 
     fn handle(&mut self, _: Stop, context: &mut Context<Self>) {
         context.stop();

@@ -104,6 +104,12 @@ pub(crate) struct StatelessResetReceived;
 #[rtype(result = "()")]
 pub(crate) struct StageRestarted;
 
+/// The endpoint's socket is another one now: what is sent leaves from another address. From: the shard, after it told the
+/// socket.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct LocalAddressChanged;
+
 #[cfg(test)]
 mod tests {
     use super::*;

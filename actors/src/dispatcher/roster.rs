@@ -15,7 +15,7 @@ use transport::output::ReceivedDatagrams;
 use transport::stream::buffers::BufferConfig;
 
 use crate::config::INPUT_BATCHES;
-use crate::connection::messages::{ConnectionInput, StageRestarted};
+use crate::connection::messages::{ConnectionInput, LocalAddressChanged, StageRestarted};
 use crate::connection::{ConnectionActor, Start};
 use crate::credit::Credit;
 use crate::down::Stop;
@@ -143,6 +143,14 @@ impl Roster {
     pub(crate) fn stop_all(&self) {
         for (_, entry) in &self.entries {
             entry.address.do_send(Stop);
+    /// The socket is another one now: every connection is told.
+    pub(crate) fn tell_moved(&self, meter: &Meter) {
+        for (_, entry) in &self.entries {
+            meter.sent(ActorType::Connection);
+            entry.address.do_send(LocalAddressChanged);
+        }
+    }
+
         }
     }
 }

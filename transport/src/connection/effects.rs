@@ -6,13 +6,14 @@ use codec::{ConnectionId, Time, TransportErrorCode};
 use congestion::{Delivery, Observed, RttView};
 use recovery::{EcnVerdict, SpaceId};
 
+use super::packet::level_of;
 use super::receive::{Contents, OpenedPacket, Origin, space};
 use super::state::Trigger;
 use super::{Closing, Connection};
 use crate::error::TransportError;
 use crate::limits::{self, Limit};
 use crate::output::{CloseReason, Event};
-use crate::path::{Migration, ReceivedPacket};
+use crate::path::{Migration, MigrationKind, ReceivedPacket};
 use crate::stream::edge::StreamInput;
 use crate::stream::ledger::Disposition;
 use crate::token::Token;
@@ -399,6 +400,27 @@ impl Connection {
     pub(super) fn after_path_changed(&mut self, now: Time, restart: bool) {
         //= https://www.rfc-editor.org/rfc/rfc9000#section-9.4
         //# On confirming a peer's ownership of its new address, an endpoint MUST
+    /// Our own address changed: a client goes on from the new one (RFC 9000 §9.2). The server hears of it at once, even
+    /// if there is nothing to say: what it sends goes nowhere until then. Does nothing on a server.
+    pub fn handle_local_address_changed(&mut self, now: Time) {
+        self.now = now;
+        if self.side.is_server() || !self.state.is_open() {
+            return;
+        }
+        let pto = self.recovery.pto();
+        // Where it may not be a migration, it looks like a NAT's rebinding: better than silence.
+        if let Ok(restart) = self.paths.relocate(now, pto, &mut self.peer_ids) {
+            self.stats.migrations[MigrationKind::Active as usize] += 1;
+            self.after_path_changed(now, restart);
+        }
+        //= https://www.rfc-editor.org/rfc/rfc9000#section-9.2
+        //# An endpoint can migrate a connection to a new local address by
+        //# sending packets containing non-probing frames from that address.
+        for space in SpaceId::ALL {
+            self.ping[space.index()] = self.keys.can_seal(level_of(space));
+        }
+    }
+
         //# immediately reset the congestion controller and round-trip time estimator for
         //# the new path to initial values
         self.recovery.restart_path(now, !restart);

@@ -83,6 +83,32 @@ impl Paths {
         }
         Ok(self.make_current(now, place, pto, ids))
     }
+
+    /// A client's own address changed under all of its paths: nothing can be sent from where it was. The connection goes
+    /// on at once, to the same address of the server, under an id that was not used before; the new path is challenged.
+    /// There is no way back. Returns whether congestion control and round-trip estimate start again.
+    ///
+    /// # Errors
+    /// Why that may not be. Packets go on under the id there is, then, as after a NAT's rebinding.
+    //= https://www.rfc-editor.org/rfc/rfc9000#section-9.5
+    //# An endpoint MUST NOT reuse a connection ID when sending from
+    //# more than one local address -- for example, when initiating
+    //# connection migration as described in Section 9.2 or when probing a
+    //# new network path as described in Section 9.1.
+    pub fn relocate(&mut self, now: Time, pto: Duration, ids: &mut PeerIds) -> Result<bool, MigrationRefused> {
+        if self.side.is_server() {
+            return Err(MigrationRefused::ServersStay);
+        }
+        // The system chooses the source address again: the one there was may be gone.
+        self.current.local = None;
+        for path in &mut self.others {
+            path.local = None;
+        }
+        let index = self.open(now, self.current.remote, None, pto, ids)?;
+        let restart = self.migrate(now, index, pto, ids)?;
+        self.fallback = None;
+        Ok(restart)
+    }
 }
 
 /// Whether a client may try the address that a server prefers (RFC 9000 §9.6): not if a public server points it at a

@@ -36,7 +36,7 @@ pub struct Paths {
     // An address of which a datagram came that was not authenticated yet.
     candidate: Option<Path>,
     // The last path that was validated and wide enough, while the current one is not.
-    fallback: Option<PathIndex>,
+    pub(super) fallback: Option<PathIndex>,
     pub(super) confirmed: bool,
     peer_stays: bool,
     pub(super) we_stay: bool,

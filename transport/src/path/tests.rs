@@ -484,6 +484,29 @@ fn a_client_that_moves_at_once_goes_back_if_there_is_no_answer() {
 }
 
 #[test]
+fn a_client_whose_address_changed_goes_on_at_once_under_another_id_and_never_goes_back() {
+    let mut bench = Bench::new(Side::Client);
+    assert_eq!(bench.paths.relocate(at(0), PTO, &mut bench.ids), Ok(true));
+    assert_eq!(bench.paths.current().local(), None);
+    let challenge = bench.poll(at(0)).unwrap();
+    assert_eq!((challenge.index, challenge.size), (bench.paths.current().index(), 1200));
+    assert_eq!(challenge.destination, ConnectionId::new(&[1; 8]).unwrap());
+    assert_eq!(bench.ids.current(), challenge.destination);
+    let ended = bench.pass(at(GIVES_UP));
+    assert_eq!((ended.went_back, ended.nowhere_to_go), (None, true));
+
+    let mut answered = Bench::new(Side::Client);
+    answered.paths.relocate(at(0), PTO, &mut answered.ids).unwrap();
+    let challenge = answered.poll(at(0)).unwrap();
+    answered.respond(at(10), challenge.frames.challenge.unwrap());
+    assert!(!answered.pass(at(60_000)).nowhere_to_go);
+    assert_eq!((answered.paths.count(), answered.ids.next_retire()), (1, Some(0)));
+
+    let mut server = Bench::new(Side::Server);
+    assert_eq!(server.paths.relocate(at(0), PTO, &mut server.ids), Err(MigrationRefused::ServersStay));
+}
+
+#[test]
 fn a_client_moves_only_where_and_when_it_may() {
     let local = Some(IpAddr::from([10, 0, 0, 2]));
     let mut early = Bench::new(Side::Client);
