@@ -254,9 +254,6 @@ impl Handler<StageRestarted> for ConnectionActor {
     }
 }
 
-impl Handler<Stop> for ConnectionActor {
-    type Result = ();
-
 impl Handler<LocalAddressChanged> for ConnectionActor {
     type Result = ();
 
@@ -265,6 +262,9 @@ impl Handler<LocalAddressChanged> for ConnectionActor {
         self.feed(context, |state| state.machine.handle_local_address_changed(now));
     }
 }
+
+impl Handler<Stop> for ConnectionActor {
+    type Result = ();
 
     fn handle(&mut self, _: Stop, context: &mut Context<Self>) {
         context.stop();

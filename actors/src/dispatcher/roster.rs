@@ -139,10 +139,6 @@ impl Roster {
         }
     }
 
-    /// Ends all connections at once.
-    pub(crate) fn stop_all(&self) {
-        for (_, entry) in &self.entries {
-            entry.address.do_send(Stop);
     /// The socket is another one now: every connection is told.
     pub(crate) fn tell_moved(&self, meter: &Meter) {
         for (_, entry) in &self.entries {
@@ -151,6 +147,10 @@ impl Roster {
         }
     }
 
+    /// Ends all connections at once.
+    pub(crate) fn stop_all(&self) {
+        for (_, entry) in &self.entries {
+            entry.address.do_send(Stop);
         }
     }
 }

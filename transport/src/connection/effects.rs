@@ -396,10 +396,6 @@ impl Connection {
         }
     }
 
-    /// The current path is another one now.
-    pub(super) fn after_path_changed(&mut self, now: Time, restart: bool) {
-        //= https://www.rfc-editor.org/rfc/rfc9000#section-9.4
-        //# On confirming a peer's ownership of its new address, an endpoint MUST
     /// Our own address changed: a client goes on from the new one (RFC 9000 §9.2). The server hears of it at once, even
     /// if there is nothing to say: what it sends goes nowhere until then. Does nothing on a server.
     pub fn handle_local_address_changed(&mut self, now: Time) {
@@ -421,6 +417,10 @@ impl Connection {
         }
     }
 
+    /// The current path is another one now.
+    pub(super) fn after_path_changed(&mut self, now: Time, restart: bool) {
+        //= https://www.rfc-editor.org/rfc/rfc9000#section-9.4
+        //# On confirming a peer's ownership of its new address, an endpoint MUST
         //# immediately reset the congestion controller and round-trip time estimator for
         //# the new path to initial values
         self.recovery.restart_path(now, !restart);
