@@ -117,9 +117,8 @@ class Gtls(Implementation):
     reasons = {
         "unidirectional": "HTTP/3 only: nothing comes back on streams of the server",
         "datagrams": "no datagrams in this version",
-        "stateless-reset": "its server makes a new reset key at each start",
+        ("stateless-reset", "server"): "its server makes a new reset key at each start",
         ("key-update-by-server", "server"): "gtlsserver has no flag for it",
-        ("stateless-reset", "client"): "its client sends nothing by itself once its requests are answered",
     }
 
     def install(self) -> None:
@@ -155,7 +154,11 @@ class QuicastH3(Peer):
     answers_uploads = True
 
     def __init__(self) -> None:
-        super().__init__("quicast", [install.QUICAST_H3], install.quicast_h3, {("offer-version", "client"): "it has no flag for it"})
+        reasons = {
+            ("offer-version", "client"): "it has no flag for it",
+            ("stateless-reset", "server"): "quicast's library cannot be given a reset key",
+        }
+        super().__init__("quicast", [install.QUICAST_H3], install.quicast_h3, reasons)
 
     def client(self, port: int, wanted: Client) -> list:
         command = [*self.program, "client", f"127.0.0.1:{port}", "--cacert", AUTHORITY, "--streams", wanted.streams]
@@ -198,7 +201,7 @@ class Quicast(Implementation):
     def cannot(self, case: str, role: str) -> str | None:
         missing = {
             ("key-update-by-server", "server"): ("serve", "--key-update"),
-            ("stateless-reset", "server"): ("serve", "--reset-key"),
+            ("stateless-reset", "server"): ("serve", "--reset-key-file"),
             ("close-code-by-client", "client"): ("echo", "--close"),
             ("unidirectional", "client"): ("echo", "--unidirectional"),
             ("datagrams", "client"): ("echo", "--datagrams"),
@@ -212,7 +215,7 @@ class Quicast(Implementation):
     def server(self, port: int, wanted: Server) -> list:
         command = [self.binary, "serve", "--listen", f"127.0.0.1:{port}", "--cert", CERTIFICATE, "--key", KEY, "--root", FILES]
         command += ["--retry"] * wanted.retry + ["--key-update"] * wanted.key_update
-        for flag, *value in [("--admin", "off"), ("--no-tcp",), ("--reset-key", "00112233445566778899aabbccddeeff")]:
+        for flag, *value in [("--admin", "off"), ("--no-tcp",), ("--reset-key-file", RESET_KEY)]:
             if self.has("serve", flag):
                 command += [flag, *value]
         return command
