@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use quicast::Algorithm;
 
-use crate::units::parse_bytes;
+use crate::units::{Close, parse_bytes};
 
 /// QUIC, played by a cast of actors: a server, a client, and a look inside.
 #[derive(Debug, Parser)]
@@ -39,7 +39,8 @@ One UDP port answers two protocols (ALPN):
   hq-interop  `GET /path` is answered with the file of --root; without --root,
               /bytes/N is N bytes
 As a help for tests, an echo stream whose whole content is `close CODE REASON`
-makes the server close the connection like that.
+makes the server close the connection like that. If a client closes with a code
+of its own, `closed CODE REASON` is printed.
 
 The first SIGTERM or Ctrl-C lets the connections come to their end (30 s at
 most), a second one stops at once.")]
@@ -69,6 +70,13 @@ pub(crate) struct Serve {
     /// How many threads serve; each has its own socket. Default: one for each core.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) shards: Option<u16>,
+    /// Keep the secret that stateless resets are made from in this file, which is made if it is not there: clients of a
+    /// server that was restarted hear at once that their connections are gone.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) reset_key_file: Option<PathBuf>,
+    /// Begin a key update early on each connection, as a help for tests (RFC 9001 section 6).
+    #[arg(long)]
+    pub(crate) key_update: bool,
     /// Always make clients prove their address first (Retry, RFC 9000 section 8.1.2); otherwise only under load.
     #[arg(long)]
     pub(crate) retry: bool,
@@ -132,6 +140,10 @@ pub(crate) struct Echo {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     #[arg(requires = "bytes")]
     pub(crate) streams: u32,
+    /// Spread --bytes over this many unidirectional streams, which come back on streams of the server.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(requires = "bytes", conflicts_with_all = ["streams", "datagrams"])]
+    pub(crate) unidirectional: Option<u32>,
     /// Send --bytes as unreliable datagrams (RFC 9221) and count what comes back.
     #[arg(long, requires = "bytes", conflicts_with = "streams")]
     pub(crate) datagrams: bool,
@@ -141,6 +153,9 @@ pub(crate) struct Echo {
     /// Change the local port in the middle of the transfer, as a NAT would.
     #[arg(long, requires = "bytes")]
     pub(crate) rebind: bool,
+    /// Close the connection with this code and reason at the end: --close '42 bye'.
+    #[arg(long, value_name = "CODE REASON", value_parser = crate::units::parse_close)]
+    pub(crate) close: Option<Close>,
     /// The application protocol.
     #[arg(long, value_name = "NAME", default_value = "echo", hide_possible_values = false)]
     pub(crate) alpn: Protocol,

@@ -2,9 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
-use quicast::{Endpoint, RetryPolicy, TransportConfig};
+use quicast::{Connection, Endpoint, RetryPolicy, TransportConfig};
 use rustls::{ClientConfig, ServerConfig};
+use tls::KeyUpdateError;
 
 use crate::error::Failure;
 use crate::services::Services;
@@ -17,6 +19,7 @@ pub(crate) struct ServerSettings {
     pub(crate) transport: TransportConfig,
     pub(crate) shards: Option<u16>,
     pub(crate) retry: bool,
+    pub(crate) reset_key: Option<[u8; 32]>,
 }
 
 /// Starts a server's endpoint.
@@ -32,6 +35,9 @@ pub(crate) fn server(settings: ServerSettings, services: Services) -> Result<End
         builder = builder.shards(usize::from(shards));
     }
     builder = builder.service(move |connection| services.clone().serve(connection));
+    if let Some(secret) = settings.reset_key {
+        builder = builder.reset_key(secret);
+    }
     if settings.retry {
         builder = builder.retry(RetryPolicy::Always);
     }
@@ -55,4 +61,23 @@ pub(crate) fn rebind(endpoint: &Endpoint, remote: SocketAddr) -> Result<(), Fail
         .rebind(SocketAddr::new(local, 0))
         .map(drop)
         .map_err(|error| Failure::failed(format_args!("cannot change the local port: {error}")))
+}
+
+/// How often a key update that cannot begin yet is tried again, and for how long.
+const KEY_UPDATE_PAUSE: Duration = Duration::from_millis(10);
+const KEY_UPDATE_PATIENCE: u32 = 500;
+
+/// Begins a key update as soon as one may begin: the handshake must be confirmed, the last update acknowledged and three
+/// probe timeouts old, whichever side began it (RFC 9001 section 6).
+pub(crate) async fn update_keys(connection: &Connection) -> Result<(), KeyUpdateError> {
+    let mut ticks = tokio::time::interval(KEY_UPDATE_PAUSE);
+    let mut result = Ok(());
+    for _ in 0..KEY_UPDATE_PATIENCE {
+        ticks.tick().await;
+        result = connection.force_key_update().await;
+        if result.is_ok() || connection.close_reason().is_some() {
+            break;
+        }
+    }
+    result
 }

@@ -69,6 +69,21 @@ pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     })
 }
 
+/// How a connection is to be closed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Close {
+    pub(crate) code: u64,
+    pub(crate) reason: String,
+}
+
+/// Reads `CODE` or `CODE REASON`.
+pub(crate) fn parse_close(text: &str) -> Result<Close, String> {
+    let (code, reason) = text.split_once(' ').unwrap_or((text, ""));
+    let code = code.parse().ok().filter(|code| *code < 1 << 62);
+    let code = code.ok_or("a code is a number below 2^62, followed by a space and the reason: '42 bye'")?;
+    Ok(Close { code, reason: reason.to_owned() })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,5 +114,12 @@ mod tests {
         assert_eq!(time(Duration::from_micros(210)), "0.21 ms");
         assert_eq!(time(Duration::from_millis(1500)), "1.50 s");
         assert_eq!(hexadecimal(&[0, 0xab]), "00ab");
+    }
+
+    #[test]
+    fn a_close_is_a_code_and_words() {
+        assert_eq!(parse_close("42 so long"), Ok(Close { code: 42, reason: "so long".to_owned() }));
+        assert_eq!(parse_close("7"), Ok(Close { code: 7, reason: String::new() }));
+        assert!(parse_close("bye").is_err() && parse_close("4611686018427387904").is_err());
     }
 }

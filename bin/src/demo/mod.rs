@@ -78,6 +78,8 @@ impl Stage {
             tuning: &NO_TUNING,
             shards: None,
             retry: false,
+            reset_key: None,
+            key_update: false,
             files: Files::Generated,
         })?;
         let admin = bound.serve(server.endpoint.clone(), None)?;

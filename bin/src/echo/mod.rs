@@ -21,6 +21,7 @@ use crate::cli::{Echo, Protocol};
 use crate::error::Failure;
 use crate::out;
 use crate::progress::Progress;
+use crate::units::Close;
 
 /// A key update begins after so many bytes came back, or half of them if they are fewer.
 const KEY_UPDATE_AT: u64 = 128 * 1024;
@@ -34,7 +35,10 @@ pub(crate) async fn run(arguments: Echo) -> Result<(), Failure> {
     let began = Instant::now();
     let ended = or_interrupt(work(&client, &arguments)).await;
     let took = began.elapsed();
-    client.connection.close(0, b"done");
+    match &arguments.close {
+        Some(Close { code, reason }) => client.connection.close(*code, reason.as_bytes()),
+        None => client.connection.close(0, b"done"),
+    }
     // The server should hear of it; whether it answers is its own affair.
     tokio::time::timeout(GOOD_BYE, client.endpoint.wait_idle()).await.ok();
     if let Some(counted) = ended? {
@@ -109,7 +113,12 @@ async fn datagrams(connection: &Connection, bytes: u64) -> Result<Counted, Failu
 async fn streams(client: &Client, bytes: u64, arguments: &Echo) -> Result<Counted, Failure> {
     let connection = &client.connection;
     let (meter, progress) = (Meter::default(), Progress::bytes(bytes, arguments.quiet));
-    let transfer = transfer::run(connection, bytes, arguments.streams, &meter);
+    let transfer = async {
+        match arguments.unidirectional {
+            Some(streams) => transfer::run_unidirectional(connection, bytes, streams, &meter).await,
+            None => transfer::run(connection, bytes, arguments.streams, &meter).await,
+        }
+    };
     let on_the_way = async {
         // Each waits for its moment; a transfer that is over too early does not wait for them.
         tokio::try_join!(
@@ -129,7 +138,7 @@ async fn streams(client: &Client, bytes: u64, arguments: &Echo) -> Result<Counte
     Ok(Counted {
         bytes,
         bytes_returned: meter.returned(),
-        streams: arguments.streams,
+        streams: arguments.unidirectional.unwrap_or(arguments.streams),
         rebound: arguments.rebind,
         ..Counted::default()
     })
@@ -148,15 +157,9 @@ async fn update_keys(connection: &Connection, wanted: bool, bytes: u64, meter: &
         return Ok(());
     }
     meter.reached(KEY_UPDATE_AT.min(bytes / 2)).await;
-    // Bytes that came back were acknowledged on the way, and the handshake is confirmed by then, or nearly.
-    for part in 1..=4 {
-        match connection.force_key_update().await {
-            Ok(()) => return Ok(()),
-            Err(error) if part == 4 => return Err(Failure::failed(format_args!("no key update: {error}"))),
-            Err(_) => meter.reached((KEY_UPDATE_AT * (part + 1)).min(bytes)).await,
-        }
-    }
-    Ok(())
+    crate::endpoint::update_keys(connection)
+        .await
+        .map_err(|error| Failure::failed(format_args!("no key update: {error}")))
 }
 
 async fn rebind(client: &Client, wanted: bool, bytes: u64, meter: &Meter) -> Result<(), Failure> {

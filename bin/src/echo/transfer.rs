@@ -74,6 +74,38 @@ async fn one(connection: &Connection, stream: u64, count: u64, meter: &Meter) ->
     Ok(())
 }
 
+/// Sends `bytes` bytes over `streams` unidirectional streams and checks what comes back on streams of the server.
+///
+/// They come back in any order, so all of them carry the same, and what does not divide goes with none.
+///
+/// # Errors
+/// What came back wrong, or why it did not.
+pub(crate) async fn run_unidirectional(
+    connection: &Connection,
+    bytes: u64,
+    streams: u32,
+    meter: &Meter,
+) -> Result<(), Failure> {
+    let share = bytes / u64::from(streams);
+    let mut tasks = JoinSet::new();
+    for _ in 0..streams {
+        let sending = connection.clone();
+        tasks.spawn(async move {
+            let send = sending.open_uni().await.map_err(|reason| super::ended(&reason))?;
+            write(send, 0, share).await
+        });
+        let (connection, meter) = (connection.clone(), meter.clone());
+        tasks.spawn(async move {
+            let receive = connection.accept_uni().await.map_err(|reason| super::ended(&reason))?;
+            read(receive, 0, share, &meter).await
+        });
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended.map_err(Failure::failed)??;
+    }
+    Ok(())
+}
+
 async fn write(mut send: SendStream, stream: u64, count: u64) -> Result<(), Failure> {
     let pattern = Pattern::new(stream);
     let failed = |error: WriteError| match error {

@@ -1,6 +1,7 @@
 //! `quicast serve`: a server for echoes and files.
 
 pub(crate) mod buffers;
+mod reset_key;
 pub(crate) mod signals;
 
 use std::convert::Infallible;
@@ -38,6 +39,7 @@ pub(crate) async fn run(arguments: Serve) -> Result<(), Failure> {
         out::note(warning);
     }
     let files = Files::new(arguments.root.as_deref())?;
+    let reset_key = arguments.reset_key_file.as_deref().map(reset_key::load).transpose()?;
     let bound = admin::bind(&arguments.admin)?;
     let server = Server::start(Settings {
         addresses: address::to_listen(&arguments.listen)?,
@@ -45,6 +47,8 @@ pub(crate) async fn run(arguments: Serve) -> Result<(), Failure> {
         tuning: &arguments.tuning,
         shards: arguments.shards,
         retry: arguments.retry,
+        reset_key,
+        key_update: arguments.key_update,
         files,
     })?;
     let token = arguments.admin_token_file.as_deref().map(Token::new).transpose()?;
@@ -66,6 +70,8 @@ pub(crate) struct Settings<'a> {
     pub(crate) tuning: &'a Tuning,
     pub(crate) shards: Option<u16>,
     pub(crate) retry: bool,
+    pub(crate) reset_key: Option<[u8; 32]>,
+    pub(crate) key_update: bool,
     pub(crate) files: Files,
 }
 
@@ -87,7 +93,7 @@ impl Server {
         if let Some(algorithm) = settings.tuning.cc {
             transport.congestion = algorithm;
         }
-        let services = Services { files: Arc::new(settings.files) };
+        let services = Services { files: Arc::new(settings.files), key_update: settings.key_update };
         let endpoint = endpoint::server(
             ServerSettings {
                 addresses: settings.addresses,
@@ -95,6 +101,7 @@ impl Server {
                 transport,
                 shards: settings.shards,
                 retry: settings.retry,
+                reset_key: settings.reset_key,
             },
             services,
         )?;

@@ -5,7 +5,9 @@ pub(crate) mod hq;
 
 use std::sync::Arc;
 
-use quicast::Connection;
+use quicast::{CloseReason, Connection};
+
+use crate::{endpoint, out};
 
 /// The protocols that the server speaks, as ALPN names them, the first preferred.
 pub(crate) const PROTOCOLS: [&[u8]; 2] = [b"echo", b"hq-interop"];
@@ -17,16 +19,28 @@ const CHUNK: usize = 64 * 1024;
 #[derive(Clone, Debug)]
 pub(crate) struct Services {
     pub(crate) files: Arc<hq::Files>,
+    /// Whether each connection begins a key update early.
+    pub(crate) key_update: bool,
 }
 
 impl Services {
     /// Serves a connection to its end.
     pub(crate) async fn serve(self, connection: Connection) {
+        if self.key_update {
+            let connection = connection.clone();
+            tokio::spawn(async move { endpoint::update_keys(&connection).await.ok() });
+        }
         match connection.alpn().as_slice() {
-            b"echo" => echo::serve(connection).await,
-            b"hq-interop" => hq::serve(connection, self.files).await,
+            b"echo" => echo::serve(connection.clone()).await,
+            b"hq-interop" => hq::serve(connection.clone(), self.files).await,
             // rustls agrees on nothing else; a connection that has no service must not stay.
             _ => connection.close(0, b"no service"),
+        }
+        if let Some(CloseReason::PeerApplication { code, reason }) = connection.close_reason()
+            && code != 0
+        {
+            let words = String::from_utf8_lossy(&reason).replace(char::is_control, " ");
+            out::line(format_args!("closed {code} {words}"));
         }
     }
 }

@@ -8,6 +8,8 @@ from . import install
 from .install import CERTIFICATES, FILES
 
 AUTHORITY, CERTIFICATE, KEY = CERTIFICATES / "ca.pem", CERTIFICATES / "cert.pem", CERTIFICATES / "key.pem"
+# Made by the first quicast server that wants it.
+RESET_KEY = CERTIFICATES / "reset-key"
 OFFERED_VERSION = "0x1a2a3a4a"  # reserved: nobody speaks it
 
 

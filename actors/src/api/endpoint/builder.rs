@@ -33,6 +33,7 @@ pub struct EndpointBuilder {
     shards: Option<usize>,
     retry: RetryPolicy,
     service: Option<Service>,
+    reset_key: Option<[u8; 32]>,
     socket_buffer: usize,
     certificates: usize,
     build: Build,
@@ -60,6 +61,7 @@ impl EndpointBuilder {
             shards: None,
             retry: RetryPolicy::default(),
             service: None,
+            reset_key: None,
             socket_buffer: bind::KERNEL_BUFFER,
             certificates: 0,
             build: Build { version: env!("CARGO_PKG_VERSION").to_owned(), ..Build::default() },
@@ -122,6 +124,14 @@ impl EndpointBuilder {
         self
     }
 
+    /// The secret that stateless resets are made from (RFC 9000 §10.3.2). With the same one after a restart, clients whose
+    /// connections are gone hear of it at once instead of waiting for their timeouts. It must be unpredictable, and kept
+    /// like a private key: who knows it can end every connection. Default: a new one each time.
+    pub const fn reset_key(mut self, secret: [u8; 32]) -> Self {
+        self.reset_key = Some(secret);
+        self
+    }
+
     /// Bytes of datagrams that may wait in the kernel, each way and for each socket. The system may grant less, which the
     /// metrics show. Default 7 MiB.
     pub const fn socket_buffer_size(mut self, bytes: usize) -> Self {
@@ -158,7 +168,8 @@ impl EndpointBuilder {
         let transport = Arc::new(self.transport);
         let config =
             EndpointConfig { transport: Arc::clone(&transport), server: self.server, retry: self.retry, shards };
-        let secrets = Secrets { ids: random()?, resets: random()?, tokens: random()? };
+        let resets = self.reset_key.map_or_else(random, Ok)?;
+        let secrets = Secrets { ids: random()?, resets, tokens: random()? };
         let mut seeds: Vec<Seed> = Vec::with_capacity(shards);
         for (shard, socket) in sockets.into_iter().enumerate() {
             let (config, secrets, registry) = (config.clone(), secrets.clone(), registry.clone());
