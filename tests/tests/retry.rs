@@ -56,8 +56,7 @@ fn a_refused_client_hears_of_it() {
 fn retries_are_lost_and_repeated() {
     for_each_seed(|seed| {
         let settings = Settings::new(seed).with_retry();
-        // Nothing is corrupted here: a token is judged before its packet is opened, so a spoiled one is an answer's worth.
-        let conditions = Conditions { loss: 200, duplicate: 100, reorder: 100, ..Conditions::default() };
+        let conditions = Conditions { loss: 200, duplicate: 100, reorder: 100, corrupt: 50, ..Conditions::default() };
         let application = Application::planned(Side::Client, Plan::echo(1, 5_000));
         let mut network = Network::new(&settings, conditions, Weather::default(), application);
         let done = network.run(Duration::from_secs(60), |network| {

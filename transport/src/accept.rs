@@ -7,7 +7,8 @@
 //!       (and whatever is too small, too frequent, malformed or from a forbidden port: Drop)
 //! ```
 //! [`Acceptor::decide`] answers with a [`Decision`]; [`answer`] writes the datagrams that some decisions ask for. No
-//! cryptography is done for what is dropped, and none but one token's for what is retried.
+//! cryptography is done for what is dropped, and none but one token's for what is retried. Only what comes with a token
+//! that proves nothing is opened before it is answered or accepted: the token may have been spoiled on its way.
 
 pub mod answer;
 pub mod ports;
@@ -18,7 +19,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use codec::packet::{self, Packet, PacketError, PacketKind, Peek, stateless_reset};
-use codec::{ConnectionId, Time, Version};
+use codec::{ConnectionId, Side, Time, Version};
+use tls::{InitialSuite, KeyRing, Level};
 
 use crate::address_tokens::{AddressTokens, Presented, TokenFault, TokenKind, Valid};
 use crate::limits;
@@ -412,6 +414,22 @@ impl Acceptor {
             || load.backlog > limits::BACKLOG_BEFORE_RETRY / part as u32;
         admission(load, self.retrying || self.policy.always_retry)
     }
+}
+
+/// Whether the Initial at the beginning of a datagram brings a token.
+pub(crate) fn has_token(datagram: &[u8]) -> bool {
+    matches!(packet::decode(datagram, LOCAL_ID_LENGTH), Ok(Packet::Protected(header)) if !header.token.is_empty())
+}
+
+/// Whether the Initial at the beginning of a client's datagram opens with the keys of its destination id: those are no
+/// secret, but what was changed on the way does not. Costs the derivation of keys and one packet.
+pub(crate) fn is_authentic(datagram: &[u8], suite: InitialSuite) -> bool {
+    let Ok(Packet::Protected(header)) = packet::decode(datagram, LOCAL_ID_LENGTH) else { return false };
+    let Some(packet) = datagram.get(..header.end) else { return false };
+    let mut copy = packet.to_vec();
+    let mut keys = KeyRing::with_suite(suite, Side::Server, header.version, &header.destination);
+    // No packet of this attempt was opened before, and clients begin at small numbers.
+    keys.open(Level::Initial, &mut copy, header.packet_number_offset, 0, Time::ZERO).is_ok()
 }
 
 /// What the load permits to a new attempt.

@@ -25,9 +25,9 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use codec::packet::{self, PacketKind, Peek};
 use codec::{ConnectionId, Side, Time, Version};
-use tls::SessionError;
+use tls::{InitialSuite, SessionError};
 
-use crate::accept::{Acceptor, Decision, DropReason, Load, Policy};
+use crate::accept::{self, Acceptor, Decision, DropReason, Load, Policy};
 use crate::address_tokens::{AddressTokens, TokenKeys};
 use crate::config::Config;
 use crate::connection::{Beginning, ClientBeginning, Connection, ServerBeginning};
@@ -383,6 +383,13 @@ impl Endpoint {
         self.expire(arrival.now);
         let load = self.load(arrival);
         match self.acceptor.decide(arrival.now, arrival.unix_time, datagram, remote, &load) {
+            // A token that proves nothing may have been a Retry's before a bit of it flipped on the way. A connection that
+            // began without that would contradict what the client knows of its ids.
+            Decision::Accept(accepted)
+                if !accepted.validated && accept::has_token(datagram) && !self.is_authentic(datagram) =>
+            {
+                self.drop_datagram(DropReason::Malformed);
+            }
             Decision::Accept(accepted) => {
                 let key = self.waiting.begin(arrival.now, Attempt { accepted, local });
                 let owner = Owner::Waiting(key);
@@ -396,7 +403,11 @@ impl Endpoint {
             }
             Decision::Retry(attempt) => self.answer(Answer::Retry(attempt), remote, local),
             Decision::Refuse(attempt) => self.answer(Answer::Refuse(attempt), remote, local),
-            Decision::InvalidToken(attempt) => self.answer(Answer::InvalidToken(attempt), remote, local),
+            Decision::InvalidToken(attempt) if self.is_authentic(datagram) => {
+                self.answer(Answer::InvalidToken(attempt), remote, local);
+            }
+            // A bit that flipped on the way is no reason to end the attempt: the client sends it again.
+            Decision::InvalidToken(_) => self.drop_datagram(DropReason::Malformed),
             Decision::VersionNegotiation => {
                 if let Ok(Peek::Long { destination, source, .. }) = packet::peek(datagram, LOCAL_ID_LENGTH) {
                     self.answer(Answer::version_negotiation(destination, source), remote, local);
@@ -411,6 +422,12 @@ impl Endpoint {
             }
         }
         Target::Nowhere
+    }
+
+    /// Whether the Initial at the beginning of a datagram is what somebody sent, unchanged.
+    fn is_authentic(&self, datagram: &[u8]) -> bool {
+        let Some(server) = self.settings.server.as_deref() else { return false };
+        accept::is_authentic(datagram, InitialSuite::of_server(server))
     }
 
     fn emit(&mut self, target: Target, datagrams: ReceivedDatagrams) {

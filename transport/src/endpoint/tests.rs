@@ -100,6 +100,69 @@ fn answers(endpoint: &mut Endpoint) -> Vec<Vec<u8>> {
     all
 }
 
+/// RFC 9000 §8.1.2: an invalid token is answered in an Initial that "is otherwise valid", and in no other.
+#[test]
+fn a_token_that_was_spoiled_on_its_way_is_dropped_and_not_answered() {
+    let mut server = server(Retry::Always);
+    let mut client = client();
+    let mut connection = begin(&mut client, Bytes::new());
+    let first = sent(&mut connection, at(0)).remove(0);
+    server.handle_datagrams(&arrival(0), from(CLIENT, first.len(), &first));
+    let retry = answers(&mut server).remove(0);
+    connection.handle_datagrams(at(1), from(SERVER, retry.len(), &retry));
+    let second = sent(&mut connection, at(1)).remove(0);
+    let Ok(Packet::Protected(header)) = packet::decode(&second, LOCAL_ID_LENGTH) else { panic!("an Initial") };
+    for byte in header.token.clone() {
+        let mut spoiled = second.clone();
+        spoiled[byte] ^= 1;
+        server.handle_datagrams(&arrival(2), from(CLIENT, spoiled.len(), &spoiled));
+        assert!(outputs(&mut server).is_empty(), "byte {byte}");
+        // Where it no longer looks like a Retry's token, the client is asked once more, which it ignores.
+        assert!(answers(&mut server).is_empty() || byte == header.token.start, "byte {byte}");
+    }
+    // What the client sends again is as good as ever.
+    server.handle_datagrams(&arrival(2), from(CLIENT, second.len(), &second));
+    only_attempt(&mut server);
+}
+
+/// Without a demand for tokens, what looks like none would begin a connection that contradicts the client's Retry.
+#[test]
+fn a_spoiled_token_begins_no_connection() {
+    let mut server = server(Retry::Never);
+    let mut first = sent(&mut begin(&mut client(), Bytes::from_static(b"made up")), at(0)).remove(0);
+    let Ok(Packet::Protected(header)) = packet::decode(&first, LOCAL_ID_LENGTH) else { panic!("an Initial") };
+    first[header.token.start] ^= 1;
+    server.handle_datagrams(&arrival(0), from(CLIENT, first.len(), &first));
+    assert!(outputs(&mut server).is_empty() && answers(&mut server).is_empty());
+    first[header.token.start] ^= 1;
+    server.handle_datagrams(&arrival(0), from(CLIENT, first.len(), &first));
+    only_attempt(&mut server);
+}
+
+#[test]
+fn a_token_that_is_wrong_in_a_sound_packet_is_answered() {
+    let mut server = server(Retry::Always);
+    let mut client = client();
+    let mut connection = begin(&mut client, Bytes::new());
+    let first = sent(&mut connection, at(0)).remove(0);
+    server.handle_datagrams(&arrival(0), from(CLIENT, first.len(), &first));
+    let retry = answers(&mut server).remove(0);
+    connection.handle_datagrams(at(1), from(SERVER, retry.len(), &retry));
+    // Too late by a minute.
+    let second = sent(&mut connection, at(1)).remove(0);
+    server.handle_datagrams(&arrival(60_000), from(CLIENT, second.len(), &second));
+    assert!(outputs(&mut server).is_empty());
+    let said = answers(&mut server);
+    assert_eq!(said.len(), 1);
+    connection.handle_datagrams(at(60_000), from(SERVER, said[0].len(), &said[0]));
+    let invalid = codec::TransportErrorCode::INVALID_TOKEN;
+    assert!(
+        matches!(connection.close_reason(), Some(CloseReason::PeerTransport { code, .. }) if *code == invalid),
+        "{:?}",
+        connection.close_reason()
+    );
+}
+
 #[test]
 fn an_attempt_waits_until_it_is_decided_and_loses_nothing_meanwhile() {
     let mut server = server(Retry::Never);
