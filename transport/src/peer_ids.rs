@@ -6,7 +6,7 @@ use codec::{ConnectionId, ResetToken};
 use smallvec::SmallVec;
 
 use crate::error::TransportError;
-use crate::limits::{ACTIVE_CONNECTION_IDS, PATHS, RETIRED_CONNECTION_IDS};
+use crate::limits::{ACTIVE_CONNECTION_IDS, RETIRED_CONNECTION_IDS};
 use crate::path::PathIndex;
 use crate::reset::{TokensInUse, is_same_token};
 use crate::router::RouteChange;
@@ -19,7 +19,7 @@ use crate::token::{Token, Tokens};
 #[derive(Debug)]
 pub struct PeerIds {
     active: SmallVec<[Given; ACTIVE_CONNECTION_IDS as usize + 1]>,
-    used_by: [Option<u64>; PATHS],
+    used_by: [Option<u64>; PathIndex::NAMES],
     current: PathIndex,
     tokens: TokensInUse,
     routes: SmallVec<[RouteChange; 2]>,
@@ -60,7 +60,7 @@ impl PeerIds {
     pub fn new(initial: ConnectionId) -> Self {
         let mut active = SmallVec::new();
         active.push(Given { sequence: 0, id: initial, token: None });
-        let mut used_by = [None; PATHS];
+        let mut used_by = [None; PathIndex::NAMES];
         used_by[PathIndex::FIRST.index()] = Some(0);
         Self {
             active,
@@ -215,6 +215,11 @@ impl PeerIds {
         let Some(place) = self.active.iter().position(|given| given.sequence == sequence) else { return Ok(()) };
         self.active.remove(place);
         self.retire(sequence)
+    }
+
+    /// Whether a path's id can be given back without going beyond what may wait to be acknowledged.
+    pub(crate) fn may_release(&self) -> bool {
+        self.retiring.len() < RETIRED_CONNECTION_IDS
     }
 
     /// How many ids no path uses.

@@ -48,7 +48,7 @@ impl Paths {
         if ids.is_without_ids() {
             return Err(MigrationRefused::NoConnectionId);
         }
-        let index = self.free_index().ok_or(MigrationRefused::TooManyPaths)?;
+        let index = self.free_index().filter(|_| !self.is_full()).ok_or(MigrationRefused::TooManyPaths)?;
         ids.assign(index).map_err(|_| MigrationRefused::NoConnectionId)?;
         let mut path = self.make(index, remote, local, true);
         path.validated = false;

@@ -10,8 +10,8 @@
 //! ```
 //!
 //! What is not authenticated makes no path: a spoofed datagram occupies only the candidate's place. What is
-//! authenticated makes at most one new path in a probe timeout, and there are never more than
-//! [`PATHS`].
+//! authenticated makes at most one new path in a probe timeout, and there are never more than [`PATHS`]: when there are,
+//! one makes way for a newer one, once a second.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -41,6 +41,8 @@ pub struct Paths {
     peer_stays: bool,
     pub(super) we_stay: bool,
     next_path_at: Time,
+    // When a new path may take the place of another.
+    next_replacement_at: Time,
     mtu_config: MtuConfig,
     peer_maximum: u64,
     stats: PathStats,
@@ -61,6 +63,7 @@ impl Paths {
             peer_stays: false,
             we_stay: false,
             next_path_at: Time::ZERO,
+            next_replacement_at: Time::ZERO,
             mtu_config: mtu,
             peer_maximum: u64::MAX,
             stats: PathStats::default(),
@@ -372,6 +375,9 @@ impl Paths {
         if self.peer_stays && !same_id {
             return Err(DropReason::MigrationDisabled);
         }
+        if self.is_full() {
+            self.make_room(now, ids)?;
+        }
         //= https://www.rfc-editor.org/rfc/rfc9000#section-9.3
         //# If the recipient has no unused connection IDs from the peer, it will
         //# not be able to send anything on the new path until the peer provides one; see
@@ -381,6 +387,7 @@ impl Paths {
         // A probe timeout grows with every variation of the round trip, and nothing shrinks it while the peer moves on
         // faster than it can be answered.
         self.next_path_at = now + pto.min(NEW_PATH_PAUSE);
+        self.next_replacement_at = now + NEW_PATH_PAUSE;
         path.peer_uses = packet.destination;
         //= https://www.rfc-editor.org/rfc/rfc9000#section-9
         //# An endpoint MUST perform path validation (Section 8.2) if it
@@ -395,6 +402,19 @@ impl Paths {
         }
         self.others.push(path);
         Ok(())
+    }
+
+    /// There are as many paths as may be: the one that is missed least makes way for a newer one, once a second. That is
+    /// one that was never validated, if there is one, and else the one that would be forgotten first; never the current
+    /// one, and never the one to fall back to.
+    fn make_room(&mut self, now: Time, ids: &mut PeerIds) -> Result<(), DropReason> {
+        if now < self.next_replacement_at || !ids.may_release() {
+            return Err(DropReason::TooManyPaths);
+        }
+        let dispensable = self.others.iter().enumerate().filter(|(_, path)| !self.is_kept(path));
+        let place = dispensable.min_by_key(|(_, path)| (path.validated, path.expires)).map(|(place, _)| place);
+        let gone = self.others.remove(place.ok_or(DropReason::TooManyPaths)?);
+        ids.release(gone.index).map_err(|_| DropReason::NoConnectionId)
     }
 
     /// Makes the path at `place` current and puts the current one there. Whether everything starts again.
@@ -460,6 +480,10 @@ impl Paths {
         Path::new(index, remote, local, validated, search(mtu, self.peer_maximum))
     }
 
+    pub(super) fn is_full(&self) -> bool {
+        self.count() >= PATHS
+    }
+
     pub(super) fn free_index(&self) -> Option<PathIndex> {
         PathIndex::all().find(|index| self.path(*index).is_none())
     }
@@ -477,5 +501,6 @@ impl Paths {
     }
 }
 
-/// How long at most one new path follows another: a peer whose address changes this often can still be reached.
+/// How long at most one new path follows another, and at least one takes the place of another: a peer whose address
+/// changes this often can still be reached.
 const NEW_PATH_PAUSE: Duration = Duration::from_secs(1);

@@ -33,13 +33,16 @@ impl PathIndex {
     /// The path of the handshake.
     pub const FIRST: Self = Self(0);
 
+    /// How many names there are: one more than paths, for the candidate.
+    pub const NAMES: usize = PATHS + 1;
+
     /// All names there are.
     pub fn all() -> impl Iterator<Item = Self> {
         // A handful, so nothing is cut off.
-        (0..PATHS as u8).map(Self)
+        (0..Self::NAMES as u8).map(Self)
     }
 
-    /// A number below [`PATHS`].
+    /// A number below [`Self::NAMES`].
     pub const fn index(self) -> usize {
         self.0 as usize
     }
@@ -58,7 +61,7 @@ pub enum DropReason {
     BlockedPort,
     /// From a loopback address on a connection that began elsewhere (RFC 9000 §21.5.6).
     Loopback,
-    /// The connection has as many paths as it may.
+    /// The connection has as many paths as it may, and none that can make way yet.
     TooManyPaths,
     /// Another new path was begun less than a probe timeout ago.
     TooOften,

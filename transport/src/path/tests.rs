@@ -380,7 +380,62 @@ fn new_paths_begin_a_probe_timeout_apart() {
     assert_eq!(refused, Migration::Refused(DropReason::TooOften));
     assert_eq!(bench.packet(at(100), address(1, 3000), 0, true), Migration::None);
     assert_eq!(bench.paths.count(), 3);
-    assert_eq!(bench.paths.on_datagram(address(1, 4000), None, 1200), Err(DropReason::TooManyPaths));
+}
+
+#[test]
+fn when_the_probe_timeout_has_grown_new_paths_begin_a_second_apart() {
+    let mut bench = Bench::new(Side::Server);
+    let slow = Duration::from_secs(20);
+    let mut packet = |now, port| {
+        let path = bench.paths.on_datagram(address(1, port), None, 1200).unwrap();
+        let packet = ReceivedPacket { path, largest: true, probing: false, destination: 0 };
+        bench.paths.on_packet(now, packet, slow, &mut bench.ids)
+    };
+    assert_eq!(packet(at(0), 2000), MOVED_PORT);
+    assert_eq!(packet(at(999), 3000), Migration::Refused(DropReason::TooOften));
+    assert_eq!(packet(at(1000), 3000), MOVED_PORT);
+}
+
+#[test]
+fn a_peer_that_moves_every_second_is_followed_and_the_last_validated_path_is_never_given_up() {
+    let mut bench = Bench::new(Side::Server);
+    for step in 1..100_u16 {
+        let now = 1000 * u64::from(step);
+        assert_eq!(bench.packet(at(now), address(1, 2000 + step), 0, false), MOVED_PORT, "step {step}");
+        if step > 1 {
+            let sooner = bench.packet(at(now + 500), address(1, 9000), 0, false);
+            assert_eq!(sooner, Migration::Refused(DropReason::TooManyPaths), "step {step}");
+        }
+        assert_eq!(bench.paths.current().remote(), address(1, 2000 + step));
+        assert!(bench.paths.count() <= PATHS);
+        let home = PathIndex::all().filter_map(|index| bench.paths.path(index)).any(|path| path.remote() == HOME());
+        assert!(home, "step {step}");
+    }
+    let ended = bench.pass(at(200_000));
+    assert_eq!(ended.went_back, Some(false));
+    assert_eq!(bench.paths.current().remote(), HOME());
+}
+
+#[test]
+fn a_path_that_was_left_is_not_waited_for_before_its_challenge_is_answered_or_given_up() {
+    // It expires before its challenge is given up, so what is due must be the challenge: a deadline that has passed and at
+    // which nothing is done would be due for ever.
+    let mut bench = Bench::new(Side::Server);
+    bench.packet(at(0), address(1, 2000), 0, true);
+    bench.poll_all(at(0));
+    let path = bench.paths.on_datagram(address(1, 2000), None, 1200).unwrap();
+    let packet = ReceivedPacket { path, largest: true, probing: true, destination: 0 };
+    bench.paths.on_packet(at(10), packet, Duration::from_millis(1), &mut bench.ids);
+    let mut calls = 0;
+    let mut now = at(10);
+    while let Some(deadline) = bench.paths.deadline() {
+        now = now.max(deadline);
+        bench.poll_all(now);
+        bench.wait(now);
+        calls += 1;
+        assert!(calls < 20, "{now:?} is due for ever");
+    }
+    assert_eq!(bench.paths.count(), 1);
 }
 
 #[test]
@@ -625,6 +680,19 @@ impl Trace {
         &mut self.books[usize::from(host)]
     }
 
+    /// A path that is forgotten is validated anew when it comes back.
+    fn close_books(&mut self) {
+        for host in 0..6 {
+            let remote = self.from(host);
+            let known = PathIndex::all().filter_map(|index| self.bench.paths.path(index));
+            let validated = known.filter(|path| path.remote() == remote).any(Path::is_validated);
+            let books = &mut self.books[usize::from(host)];
+            if books.validated && !validated {
+                *books = Books::default();
+            }
+        }
+    }
+
     /// Says whether the connection goes on.
     fn take(&mut self, step: &Step) -> bool {
         match *step {
@@ -637,6 +705,7 @@ impl Trace {
                     let packet = ReceivedPacket { path, largest, probing, destination: id };
                     let Bench { paths, ids, .. } = &mut self.bench;
                     paths.on_packet(self.now, packet, PTO, ids);
+                    self.close_books();
                 }
             }
             Step::Challenge { path } => {
@@ -666,16 +735,7 @@ impl Trace {
                 self.now += Duration::from_millis(milliseconds);
                 let Bench { paths, ids, .. } = &mut self.bench;
                 let Ok(ended) = paths.on_deadline(self.now, PTO, ids) else { return false };
-                // A path that is forgotten is validated anew when it comes back.
-                for host in 0..6 {
-                    let remote = self.from(host);
-                    let known = PathIndex::all().filter_map(|index| self.bench.paths.path(index));
-                    let validated = known.filter(|path| path.remote() == remote).any(Path::is_validated);
-                    let books = &mut self.books[usize::from(host)];
-                    if books.validated && !validated {
-                        *books = Books::default();
-                    }
-                }
+                self.close_books();
                 return !ended.nowhere_to_go;
             }
             Step::GiveId { retire_prior_to } => {
