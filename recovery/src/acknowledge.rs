@@ -203,8 +203,10 @@ impl<T> Recovery<T> {
             //= https://www.rfc-editor.org/rfc/rfc9002#section-5.1
             //# latest_rtt = ack_time - send_time_of_largest_acked
             let sample = now.saturating_since(sent_at);
-            self.rtt.update(sample, self.peer_delay(id, report.delay), now);
-            outcome.rtt_sample = Some(sample);
+            if !self.is_mostly_waiting(sample, report.delay) {
+                self.rtt.update(sample, self.peer_delay(id, report.delay), now);
+                outcome.rtt_sample = Some(sample);
+            }
         }
         if let Some(newest) = newly.newest {
             outcome.largest_acknowledged_sent_at = outcome.largest_acknowledged_sent_at.max(Some(newest.at));
@@ -214,6 +216,24 @@ impl<T> Recovery<T> {
         }
     }
 
+    /// Whether a sample measures how long the handshake took rather than the round trip: the first one there is, of which
+    /// the peer says that it spent most of the time waiting for keys. A first sample is taken as it is, so this one would
+    /// make a probe timeout of three times what was lost already.
+    //= https://www.rfc-editor.org/rfc/rfc9002#section-5.3
+    //# Therefore, prior to handshake
+    //# confirmation, an endpoint MAY ignore RTT samples if adjusting the RTT sample for
+    //# acknowledgment delay causes the sample to be less than the min_rtt.
+    fn is_mostly_waiting(&self, sample: Duration, raw: u64) -> bool {
+        // There is no min_rtt yet that could be undercut.
+        let delay = self.said_delay(raw);
+        !self.handshake_confirmed && !self.rtt.has_sample() && delay > self.peer_max_ack_delay && delay >= sample / 2
+    }
+
+    /// How long the peer says it waited.
+    fn said_delay(&self, raw: u64) -> Duration {
+        Duration::from_micros(raw.saturating_mul(1 << self.peer_ack_delay_exponent.min(20)))
+    }
+
     /// How long the peer says it waited, as far as it is taken into account (RFC 9002 §5.3).
     fn peer_delay(&self, id: SpaceId, raw: u64) -> Duration {
         //= https://www.rfc-editor.org/rfc/rfc9002#section-5.3
@@ -221,8 +241,7 @@ impl<T> Recovery<T> {
         if id == SpaceId::Initial {
             return Duration::ZERO;
         }
-        let microseconds = raw.saturating_mul(1 << self.peer_ack_delay_exponent.min(20));
-        let delay = Duration::from_micros(microseconds);
+        let delay = self.said_delay(raw);
         //= https://www.rfc-editor.org/rfc/rfc9002#section-5.3
         //# MUST use the lesser of the acknowledgment delay and the peer's max_ack_delay
         //# after the handshake is confirmed

@@ -439,3 +439,44 @@ mod properties {
         }
     }
 }
+
+//= https://www.rfc-editor.org/rfc/rfc9002#section-5.3
+//= type=test
+//# Therefore, prior to handshake
+//# confirmation, an endpoint MAY ignore RTT samples if adjusting the RTT sample for
+//# acknowledgment delay causes the sample to be less than the min_rtt.
+#[test]
+fn a_first_sample_that_is_mostly_the_wait_for_keys_is_none() {
+    // 3 s passed, of which the peer waited 2.98 s for keys: a probe timeout of 9 s would follow.
+    let after = |delay: u64, confirmed: bool, samples: &[u64]| {
+        let mut bench = Bench::new(Side::Client);
+        for (number, sample) in samples.iter().enumerate() {
+            bench.send(0);
+            bench.ack(&[number as u64..=number as u64], *sample);
+        }
+        if confirmed {
+            bench.recovery.on_handshake_confirmed();
+        }
+        bench.send(0);
+        let number = samples.len() as u64;
+        let report = Report { largest: number, delay: delay * 1000 / 8, ecn: None };
+        bench.report(SPACE, report, &[number..=number], 3000).unwrap();
+        assert_eq!(bench.outcome.newly_acknowledged_packets, 1);
+        bench.outcome.rtt_sample.is_some()
+    };
+    assert!(!after(2980, false, &[]));
+    assert!(!after(1500, false, &[]), "half of it");
+    assert!(after(1499, false, &[]), "less than half");
+    assert!(after(2980, false, &[20]), "the delay is subtracted from later ones");
+    assert!(after(2980, true, &[]), "once the handshake is confirmed no key is waited for");
+}
+
+#[test]
+fn a_short_first_sample_counts_whatever_the_peer_waited() {
+    let mut bench = Bench::new(Side::Client);
+    bench.send(0);
+    // 24 of 25 ms, as a peer may always wait.
+    let report = Report { largest: 0, delay: 3000, ecn: None };
+    bench.report(SPACE, report, &[0..=0], 25).unwrap();
+    assert_eq!(bench.recovery.rtt().smoothed(), ms(25));
+}
