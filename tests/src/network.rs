@@ -80,6 +80,8 @@ pub struct Weather {
     pub rebinding: Option<Duration>,
     /// The client's address changes with the port.
     pub roaming: bool,
+    /// The first binding is forgotten at the moment of the server's confirmation, so that the client does not hear of it.
+    pub early: bool,
     /// For how long datagrams pass, and for how long none does, in turn.
     pub blackholes: Option<(Duration, Duration)>,
 }
@@ -275,7 +277,8 @@ impl Network {
         self.client.receive(self.now, to_client);
         self.server.handle_time(self.now);
         self.client.handle_time(self.now);
-        if self.confirmed_at.is_none() && self.client.nodes.iter().any(Node::was_confirmed) {
+        let decides = if self.weather.early { &self.server } else { &self.client };
+        if self.confirmed_at.is_none() && decides.nodes.iter().any(Node::was_confirmed) {
             self.confirmed_at = Some(self.now);
         }
         if is_traced() {
@@ -289,7 +292,7 @@ impl Network {
     pub fn binding(&self) -> SocketAddr {
         let mut address = CLIENT;
         if let (Some(period), Some(since)) = (self.weather.rebinding, self.confirmed_at) {
-            let times = (self.now - since).as_nanos() / period.as_nanos().max(1);
+            let times = (self.now - since).as_nanos() / period.as_nanos().max(1) + u128::from(self.weather.early);
             address.set_port(CLIENT.port() + (times % 10_000) as u16);
             if self.weather.roaming && times > 0 {
                 address.set_ip(std::net::Ipv4Addr::new(10, 99, (times >> 8) as u8, times as u8).into());

@@ -3,9 +3,15 @@
 use std::time::Duration;
 
 use codec::Side;
+use codec::frame::{Crypto, Frame};
 use quicast_tests::endpoint::Node;
-use quicast_tests::{Application, Conditions, Network, Pair, Plan, Settings, Weather, for_each_seed, for_seeds};
+use quicast_tests::puppet::Stage;
+use quicast_tests::{
+    Application, Conditions, Network, Pair, Plan, Puppet, Settings, Weather, for_each_seed, for_seeds,
+};
+use recovery::SpaceId;
 use transport::connection::State;
+use transport::limits;
 
 #[test]
 fn two_machines_shake_hands_and_echo() {
@@ -121,4 +127,52 @@ fn any_two_datagrams_of_the_handshake_may_be_lost() {
             }
         }
     }
+}
+
+fn crypto_frames(puppet: &Puppet, space: SpaceId) -> usize {
+    puppet.heard_frames(space).filter(|frame| matches!(frame, Frame::Crypto(_))).count()
+}
+
+//= https://www.rfc-editor.org/rfc/rfc9002#section-6.2.3
+//= type=test
+//# To speed up handshake completion under these conditions, an endpoint MAY, for a
+//# limited number of times per connection, send a packet containing
+//# unacknowledged CRYPTO data earlier than the PTO expiry
+#[test]
+fn a_client_that_repeats_itself_is_answered_again_at_once_and_not_for_ever() {
+    let mut puppet = Puppet::at(&Settings::new(1), Side::Server, Stage::Start);
+    let hello = puppet.take_tls(SpaceId::Initial);
+    let hello = [Frame::Crypto(Crypto { offset: 0, data: &hello })];
+    puppet.say(SpaceId::Initial, &hello);
+    let first = [SpaceId::Initial, SpaceId::Handshake].map(|space| crypto_frames(&puppet, space));
+    assert!(first[0] > 0 && first[1] > 0, "{first:?}");
+    puppet.say(SpaceId::Initial, &hello);
+    let again = [SpaceId::Initial, SpaceId::Handshake].map(|space| crypto_frames(&puppet, space));
+    assert!(again[0] > first[0] && again[1] > first[1], "{again:?} after {first:?}");
+    for _ in 0..20 {
+        puppet.say(SpaceId::Initial, &hello);
+    }
+    let all = crypto_frames(&puppet, SpaceId::Initial);
+    assert!(all <= first[0] + usize::from(limits::HASTENED), "{all} times after {first:?}");
+}
+
+//= https://www.rfc-editor.org/rfc/rfc9002#section-6.2.3
+//= type=test
+//# When a
+//# client receives Handshake or 1-RTT packets prior to obtaining Handshake keys,
+//# it may assume some or all of the server's Initial packets were lost.
+#[test]
+fn a_client_that_hears_what_it_cannot_read_yet_says_again_what_is_not_acknowledged() {
+    let mut puppet = Puppet::at(&Settings::new(1), Side::Client, Stage::Start);
+    let before = crypto_frames(&puppet, SpaceId::Initial);
+    puppet.say(SpaceId::Handshake, &[Frame::Ping]);
+    assert!(crypto_frames(&puppet, SpaceId::Initial) > before);
+    for _ in 0..20 {
+        puppet.say(SpaceId::Handshake, &[Frame::Ping]);
+    }
+    let most = before + usize::from(limits::HASTENED) * 2;
+    assert!(crypto_frames(&puppet, SpaceId::Initial) <= most);
+    // Nothing of this stands in the way of the handshake.
+    puppet.finish_handshake();
+    assert!(puppet.victim().was_connected(), "{}", puppet.victim().ending());
 }

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use codec::Side;
-use quicast_tests::{Application, Conditions, Network, Pair, Plan, Settings, Weather};
+use codec::{Direction, Side};
+use quicast_tests::application::pattern;
+use quicast_tests::puppet::Stage;
+use quicast_tests::{Application, Conditions, Network, Pair, Plan, Puppet, Settings, Weather};
+use recovery::SpaceId;
 use transport::Config;
 use transport::connection::State;
 use transport::output::CloseReason;
@@ -121,4 +124,23 @@ fn a_clock_that_jumps_to_the_end_of_time_makes_nobody_panic() {
     let now = pair.now;
     pair.client().handle_time(now);
     pair.turn();
+}
+
+/// Before the handshake is confirmed there are no probes in the Application space (RFC 9002 §6.2.1), so that a client whose
+/// window is full would say nothing at all, and a server could never learn that its address changed.
+#[test]
+fn the_word_that_keeps_a_connection_does_not_wait_for_a_full_window_before_the_handshake_is_confirmed() {
+    let client = Config { keep_alive: Some(Duration::from_secs(1)), ..Config::default() };
+    let settings = Settings::with(1, client, Config::default());
+    let mut puppet = Puppet::at(&settings, Side::Client, Stage::Complete);
+    let streams = &mut puppet.victim().streams;
+    let id = streams.open(Direction::Bidirectional).unwrap();
+    streams.write(id, pattern(id, 0, 60_000)).unwrap();
+    puppet.turn();
+    puppet.advance(Duration::from_millis(500));
+    assert_eq!(puppet.victim().connection.state(), State::Connected);
+    puppet.heard.clear();
+    puppet.advance(Duration::from_secs(5));
+    let times = puppet.heard.iter().filter(|heard| heard.space == SpaceId::Application).count();
+    assert!((4..=6).contains(&times), "{times} packets in five seconds");
 }

@@ -88,3 +88,15 @@ fn bindings_and_blackholes() {
         network.check_no_leaks();
     });
 }
+
+/// The server's HANDSHAKE_DONE goes to the old binding, and so do its acknowledgements: what the client sends by itself
+/// must tell the server where it is, however full its window is.
+#[test]
+fn a_binding_changes_before_the_client_knows_that_the_handshake_is_done() {
+    for_each_seed(|seed| {
+        let weather = Weather { rebinding: Some(Duration::from_secs(2)), early: true, ..Weather::default() };
+        let conditions = Conditions { loss: 200, ..slow() };
+        let mut network = survives(seed, conditions, weather, Plan::echo(2, 30_000));
+        network.check_no_leaks();
+    });
+}

@@ -19,6 +19,10 @@ pub const EARLY_PACKETS: usize = 10;
 /// Bytes of such packets kept for each connection; more are dropped.
 pub const EARLY_BYTES: usize = 16 * 1024;
 
+/// How often what was said in a handshake is said again before its probe timeout, because the peer shows that it misses
+/// it (RFC 9002 §6.2.3).
+pub const HASTENED: u8 = 3;
+
 /// Bytes of Initial datagrams kept for one attempt that the application has not decided about.
 pub const INCOMING_BYTES: usize = 16 * 1024;
 /// Bytes of Initial datagrams kept for all such attempts of an endpoint.

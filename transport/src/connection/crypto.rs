@@ -30,11 +30,11 @@ impl CryptoStream {
         Self { space, read: 0, ahead: BTreeMap::new(), written: 0, pending: VecDeque::new() }
     }
 
-    /// Takes what a CRYPTO frame carried.
-    pub(crate) fn insert(&mut self, offset: u64, data: &[u8]) -> Result<(), TransportError> {
+    /// Takes what a CRYPTO frame carried. Says whether it was new: what TLS has read already was sent again.
+    pub(crate) fn insert(&mut self, offset: u64, data: &[u8]) -> Result<bool, TransportError> {
         let end = offset.saturating_add(data.len() as u64);
         if end <= self.read {
-            return Ok(());
+            return Ok(data.is_empty());
         }
         //= https://www.rfc-editor.org/rfc/rfc9000#section-7.5
         //# If an endpoint does not expand its buffer, it MUST
@@ -49,7 +49,7 @@ impl CryptoStream {
         if self.ahead.len() > limits::CRYPTO_GAPS {
             return Err(TransportError::crypto_buffer_exceeded("handshake data in too many pieces"));
         }
-        Ok(())
+        Ok(true)
     }
 
     /// The next bytes in order, if they are there.
@@ -157,11 +157,12 @@ mod tests {
     #[test]
     fn what_lies_behind_a_gap_is_unread_and_what_was_read_before_is_not() {
         let mut stream = CryptoStream::new(SpaceId::Initial);
-        stream.insert(0, b"abc").unwrap();
+        assert!(stream.insert(0, b"abc").unwrap());
         stream.insert(1, b"b").unwrap();
         assert!(stream.has_unread());
         assert_eq!(stream.next().as_deref(), Some(b"abc".as_slice()));
         assert!(!stream.has_unread());
+        assert!(!stream.insert(0, b"abc").unwrap(), "said again");
         stream.insert(9, b"x").unwrap();
         assert!(stream.has_unread() && stream.next().is_none());
     }

@@ -64,8 +64,7 @@ impl Connection {
             return;
         }
         if due(self.keep_alive_deadline) {
-            self.ping[SpaceId::Application.index()] = true;
-            self.keep_alive_deadline = self.config.keep_alive.map(|period| now + period);
+            self.on_keep_alive(now);
         }
         if due(self.paths.deadline()) {
             self.on_path_deadline(now);
@@ -78,6 +77,21 @@ impl Connection {
         }
         if due(self.recovery.deadline(now).map(|deadline| deadline.at)) {
             self.on_recovery_deadline(now);
+        }
+    }
+
+    fn on_keep_alive(&mut self, now: Time) {
+        let index = SpaceId::Application.index();
+        self.ping[index] = true;
+        self.keep_alive_deadline = self.config.keep_alive.map(|period| now + period);
+        //= https://www.rfc-editor.org/rfc/rfc9002#section-6.2.1
+        //# An endpoint MUST NOT set its PTO timer for the Application Data packet number
+        //# space until the handshake is confirmed.
+        // So if a client's address changes under it now while its window is full, nothing is left that leaves by itself:
+        // the server's HANDSHAKE_DONE goes to the old address for ever. The word that keeps the connection alive stands in
+        // for the probe then. Once confirmed, the window is its bound like everybody's, and probes empty that.
+        if self.state == State::Connected {
+            self.probes[index] = self.probes[index].max(1);
         }
     }
 
@@ -115,6 +129,33 @@ impl Connection {
                 self.probes[space.index()] = self.probes[space.index()].max(probes);
             }
         }
+    }
+
+    /// The peer misses something that we said in the handshake: it is said again now, not only at the probe timeout.
+    //= https://www.rfc-editor.org/rfc/rfc9002#section-6.2.3
+    //# To speed up handshake completion under these conditions, an endpoint MAY, for a
+    //# limited number of times per connection, send a packet containing
+    //# unacknowledged CRYPTO data earlier than the PTO expiry, subject to the address
+    //# validation limits
+    pub(super) fn hasten_handshake(&mut self) {
+        let Some(handshake) = &mut self.handshake else { return };
+        // No probe timeout has expired, so the window holds.
+        let size = u64::from(self.paths.current().datagram_size());
+        let fits = self.recovery.bytes_in_flight().saturating_add(size) <= self.window.congestion_window;
+        if handshake.hastened >= limits::HASTENED || !fits {
+            return;
+        }
+        let mut hastens = false;
+        for space in [SpaceId::Initial, SpaceId::Handshake] {
+            // A client that has no Handshake keys elicits at least an acknowledgement.
+            let elicits =
+                self.side.is_client() && space == SpaceId::Initial && !self.keys.can_open(level_of(SpaceId::Handshake));
+            if elicits || self.recovery.has_ack_eliciting_in_flight(space) {
+                self.probes[space.index()] = self.probes[space.index()].max(1);
+                hastens = true;
+            }
+        }
+        handshake.hastened += u8::from(hastens);
     }
 
     /// Makes sure that there is something to say in the next probe of each space that owes one (RFC 9002 §6.2.4): what

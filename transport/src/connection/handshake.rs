@@ -44,6 +44,8 @@ pub(super) struct Handshake {
     pub(super) first_version: Version,
     /// Whether a Version Negotiation packet led to this attempt.
     pub(super) negotiated: bool,
+    /// How often something was said again before its probe timeout.
+    pub(super) hastened: u8,
 }
 
 /// What the handshake agreed on.
@@ -120,6 +122,7 @@ impl Connection {
             read_space: SpaceId::Initial,
             first_version: client.version,
             negotiated: client.negotiated,
+            hastened: 0,
         };
         let peer_ids = PeerIds::new(client.original_destination);
         let mut connection =
@@ -159,6 +162,7 @@ impl Connection {
             read_space: SpaceId::Initial,
             first_version: server.version,
             negotiated: false,
+            hastened: 0,
         };
         let peer_ids = PeerIds::new(server.peer_source);
         let mut connection =
@@ -269,7 +273,14 @@ impl Connection {
         offset: u64,
         data: &[u8],
     ) -> Result<(), TransportError> {
-        self.crypto(space).insert(offset, data)?;
+        if !self.crypto(space).insert(offset, data)? {
+            //= https://www.rfc-editor.org/rfc/rfc9002#section-6.2.3
+            //# When a server receives an Initial packet containing duplicate CRYPTO data,
+            //# it can assume the client did not receive all of the server's CRYPTO data sent
+            //# in Initial packets, or the client's estimated RTT is too small.
+            // In the Handshake space the same holds for either side.
+            self.hasten_handshake();
+        }
         loop {
             let read_space = self.handshake.as_ref().map_or(SpaceId::Application, |handshake| handshake.read_space);
             //= https://www.rfc-editor.org/rfc/rfc9001#section-4.1.3

@@ -204,7 +204,14 @@ impl Connection {
             let expected = self.expected(&header);
             match self.open_packet(origin, &header, &mut packet, expected) {
                 Ok(Some(found)) => self.read_packet(origin, &packet.freeze(), &found),
-                Ok(None) if self.wants_later(level(header.kind)) => self.keep_early(origin, level(header.kind), packet),
+                Ok(None) if self.wants_later(level(header.kind)) => {
+                    self.keep_early(origin, level(header.kind), packet);
+                    //= https://www.rfc-editor.org/rfc/rfc9002#section-6.2.3
+                    //# When a
+                    //# client receives Handshake or 1-RTT packets prior to obtaining Handshake keys,
+                    //# it may assume some or all of the server's Initial packets were lost.
+                    self.hasten_handshake();
+                }
                 Ok(None) => {}
                 Err(error) => self.fail(origin.now, error, None),
             }

@@ -173,7 +173,8 @@ impl Connection {
         //# {{vars-of-interest}}) to be larger than the congestion window, unless the packet
         //# is sent on a PTO timer expiration (see {{pto}}) or when entering recovery (see
         //# {{recovery-period}}).
-        let fits = self.recovery.bytes_in_flight().saturating_add(size) <= self.window.congestion_window;
+        let wanted = self.recovery.bytes_in_flight().saturating_add(size + self.reserved(size));
+        let fits = wanted <= self.window.congestion_window;
         if !fits || self.recovery.is_full() {
             if wants {
                 self.window_was_full = true;
@@ -203,6 +204,13 @@ impl Connection {
             }
         }
         Permission::Everything
+    }
+
+    /// What application data leaves of the window until the handshake is confirmed: it is not acknowledged before the peer
+    /// has read our handshake, which must therefore never wait behind it.
+    fn reserved(&self, size: u64) -> u64 {
+        let handshakes = self.wants_to_send(SpaceId::Initial) || self.wants_to_send(SpaceId::Handshake);
+        if self.state == State::Connected && !handshakes { 2 * size } else { 0 }
     }
 
     fn want_transmit(&mut self, now: Time, size: u64) {
