@@ -145,6 +145,7 @@ class Gtls(Implementation):
             paths = [address + wanted.get]
         command = ["gtlsclient", "127.0.0.1", port, *paths, f"--download={wanted.output.parent}", "--exit-on-all-streams-close", "--timeout=10s"]
         command += ["-m", "POST", "-d", wanted.post] if wanted.post else []
+        command += ["--delay-stream=1s"] * wanted.wait_for_reset
         command += ["--key-update=1ms"] * wanted.key_update + ["--change-local-addr=2ms"] * wanted.rebind + ["-q"] * (not wanted.verbose)
         return command + ["-v", OFFERED_VERSION, "--preferred-versions=v1"] * wanted.offer_version
 
@@ -156,11 +157,7 @@ class QuicastH3(Peer):
     answers_uploads = True
 
     def __init__(self) -> None:
-        reasons = {
-            ("offer-version", "client"): "it has no flag for it",
-            ("stateless-reset", "server"): "quicast's library cannot be given a reset key",
-        }
-        super().__init__("quicast", [install.QUICAST_H3], install.quicast_h3, reasons)
+        super().__init__("quicast", [install.QUICAST_H3], install.quicast_h3, {("offer-version", "client"): "it has no flag for it"})
 
     def client(self, port: int, wanted: Client) -> list:
         command = [*self.program, "client", f"127.0.0.1:{port}", "--cacert", AUTHORITY, "--streams", wanted.streams]

@@ -189,7 +189,8 @@ mod tests {
 
     #[test]
     fn what_is_encoded_is_decoded() {
-        let fields = [(":method", "GET"), (":path", "/streams/1998"), ("content-length", "10485760"), ("user-agent", "x")];
+        let fields =
+            [(":method", "GET"), (":path", "/streams/1998"), ("content-length", "10485760"), ("user-agent", "x")];
         let decoded = decode(&encode(&fields)).unwrap();
         assert!(decoded.iter().map(|(name, value)| (name.as_str(), value.as_str())).eq(fields));
     }

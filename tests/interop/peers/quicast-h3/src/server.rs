@@ -13,6 +13,9 @@ use crate::http::{self, Message};
 use crate::options::Options;
 use crate::{ACT_AFTER, Failure, describe, qpack, update_keys};
 
+/// The same in each run, so that a server which comes back can send stateless resets.
+const RESET_KEY: [u8; 32] = [b'q'; 32];
+
 pub(crate) async fn run(options: &Options) -> Result<(), Failure> {
     let read = |flag| -> Result<Vec<u8>, Failure> { Ok(std::fs::read(options.required(flag)?)?) };
     let certificate = Certificate::from_pem(&read("cert")?, &read("key")?)?;
@@ -20,7 +23,7 @@ pub(crate) async fn run(options: &Options) -> Result<(), Failure> {
     tls.key_log = Arc::new(rustls::KeyLogFile::new());
     let retry = if options.has("retry") { RetryPolicy::Always } else { RetryPolicy::Never };
     let builder = Endpoint::builder().listen(options.required("listen")?.parse()?).server_config(Arc::new(tls));
-    let endpoint = builder.retry(retry).start()?;
+    let endpoint = builder.retry(retry).reset_key(RESET_KEY).start()?;
     println!("listening on {}", endpoint.local_addr());
     let root: Arc<Path> = PathBuf::from(options.text("root").unwrap_or(".")).into();
     while let Some(incoming) = endpoint.accept().await {
