@@ -10,7 +10,7 @@ from . import evidence, probes
 from .implementations import Client, Server
 from .install import FILE_SIZES, FILES, SMALL_FILES
 from .processes import Process
-from .runner import Failed, Run, digest
+from .runner import Failed, Run, Skipped, digest
 
 MANY_STREAMS = SMALL_FILES
 TRANSFER_SECONDS = 60
