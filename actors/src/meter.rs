@@ -265,6 +265,37 @@ impl Meter {
     }
 }
 
+/// The bytes that one keeper of streams holds, as far as it told. With the keeper they are gone, however it ends.
+#[derive(Debug)]
+pub(crate) struct BufferShare {
+    meter: Rc<Meter>,
+    receive: u64,
+    send: u64,
+}
+
+impl BufferShare {
+    pub(crate) const fn new(meter: Rc<Meter>) -> Self {
+        Self { meter, receive: 0, send: 0 }
+    }
+
+    /// As [`Meter::buffers`].
+    pub(crate) fn change(&mut self, changes: &BufferCounters) {
+        self.receive = self.receive.wrapping_add(changes.buffered_receive);
+        self.send = self.send.wrapping_add(changes.buffered_send);
+        self.meter.buffers(changes);
+    }
+}
+
+impl Drop for BufferShare {
+    fn drop(&mut self) {
+        self.meter.buffers(&BufferCounters {
+            buffered_receive: self.receive.wrapping_neg(),
+            buffered_send: self.send.wrapping_neg(),
+            ..BufferCounters::default()
+        });
+    }
+}
+
 impl ActorCells {
     fn flush(&self, metrics: &ShardMetrics, actor: ActorType) {
         let (enqueued, handled) = (self.enqueued.get(), self.handled.get());
@@ -382,6 +413,18 @@ mod tests {
         meter.buffers(&fewer);
         assert_eq!(meter.value("quicast_connection_buffered_bytes{buffer=\"stream_receive\"}"), 40.0);
         assert_eq!(meter.value("quicast_connection_buffered_bytes{buffer=\"stream_send\"}"), 7.0);
+    }
+
+    #[test]
+    fn what_a_keeper_held_is_gone_with_it() {
+        let meter = Meter::for_tests();
+        let mut share = BufferShare::new(Rc::clone(&meter));
+        share.change(&BufferCounters { buffered_receive: 100, buffered_send: 7, ..BufferCounters::default() });
+        share.change(&BufferCounters { buffered_receive: 60_u64.wrapping_neg(), ..BufferCounters::default() });
+        assert_eq!(meter.value("quicast_connection_buffered_bytes{buffer=\"stream_receive\"}"), 40.0);
+        drop(share);
+        assert_eq!(meter.value("quicast_connection_buffered_bytes{buffer=\"stream_receive\"}"), 0.0);
+        assert_eq!(meter.value("quicast_connection_buffered_bytes{buffer=\"stream_send\"}"), 0.0);
     }
 
     #[test]

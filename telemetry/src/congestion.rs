@@ -38,7 +38,7 @@ label! {
     /// Why another controller was refused.
     SwitchFailure {
         UnknownController = "unknown_controller", Closing = "closing", NotFound = "not_found", Forbidden = "forbidden",
-        BadParameter = "bad_parameter",
+        BadParameter = "bad_parameter", Busy = "busy",
     }
 }
 

@@ -1,6 +1,8 @@
 //! [`Stats`]: what a connection counted since it was last asked. Plain integers; the shell adds them to its metrics once
 //! a turn.
 
+use std::time::Duration;
+
 use codec::frame::FrameType;
 use codec::packet::PacketKind;
 use recovery::SpaceId;
@@ -138,6 +140,8 @@ pub struct Stats {
     pub ecn_capable: u64,
     /// Times ECN was found not to work on a path.
     pub ecn_failed: u64,
+    /// A sample of the delay that acknowledgements name, of those sent and of those received.
+    pub ack_delays: [Option<Duration>; 2],
     /// UDP payload bytes sent.
     pub bytes_sent: u64,
     /// UDP payload bytes received.
@@ -198,6 +202,7 @@ impl Default for Stats {
             persistent_congestion: 0,
             ecn_capable: 0,
             ecn_failed: 0,
+            ack_delays: [None; 2],
             bytes_sent: 0,
             bytes_received: 0,
             datagrams_sent: 0,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use codec::{Side, Time};
-use telemetry::congestion::{SendLimit as SendLimitLabel, SwitchTrigger};
+use telemetry::congestion::{SendLimit as SendLimitLabel, SwitchFailure, SwitchTrigger};
 use telemetry::connection::{BlockedScope, CloseCause, DatagramDrop, ErrorCode, IdEvent, Version as VersionLabel};
 use telemetry::labels::{Algorithm, Alpn, Direction, Initiator, Role, Space};
 use telemetry::path::{MigrationKind, MigrationResult, ProbeResult, ValidationResult};
@@ -19,7 +19,7 @@ use transport::connection::State;
 use transport::output::{CloseReason, DeadlineReason};
 use transport::stats::{PacketDrop, SendLimit, Stats};
 
-use crate::api::connection::ConnectionStats;
+use crate::api::connection::{ConnectionStats, SetCongestionError};
 use crate::meter::Meter;
 use crate::port::{ConnectionPort, Facts};
 
@@ -255,6 +255,15 @@ impl Count {
         }
     }
 
+    /// The application wanted another controller and does not get it.
+    pub(crate) fn switch_refused(&self, error: SetCongestionError) {
+        let reason = match error {
+            SetCongestionError::Closed => SwitchFailure::Closing,
+            SetCongestionError::Busy => SwitchFailure::Busy,
+        };
+        self.meter.metrics().congestion.switch_failures[reason].add(1);
+    }
+
     /// A datagram no longer fits the path.
     pub(crate) fn datagram_too_large(&self) {
         let dropped = &self.meter.metrics().connection.datagrams_dropped;
@@ -298,6 +307,11 @@ fn add_recovery(metrics: &ShardMetrics, stats: &Stats) {
     recovery.packets_spuriously_lost.add(stats.spurious_losses);
     recovery.persistent_congestion.add(stats.persistent_congestion);
     recovery.stream_retransmitted_bytes.add(stats.streams.bytes_retransmitted);
+    for (direction, delay) in [Direction::Sent, Direction::Received].into_iter().zip(stats.ack_delays) {
+        if let Some(delay) = delay {
+            recovery.ack_delay[direction].record_time(delay);
+        }
+    }
     recovery.ecn_validation[EcnValidation::Capable].add(stats.ecn_capable);
     recovery.ecn_validation[EcnValidation::Failed].add(stats.ecn_failed);
 }

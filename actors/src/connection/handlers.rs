@@ -159,6 +159,9 @@ impl Handler<SetCongestion> for ConnectionActor {
         };
         match refusal {
             Some(refusal) => {
+                if let Some(state) = self.state.get() {
+                    state.count.switch_refused(refusal);
+                }
                 let _caller_gone = message.reply.send(Err(refusal));
             }
             None => self.switch = Some(message),

@@ -8,7 +8,7 @@ use actix::Addr;
 use codec::Time;
 use slab::Slab;
 use smallvec::SmallVec;
-use telemetry::actor::{ActorType, Edge};
+use telemetry::actor::{ActorType, Edge, Rejection};
 use transport::Connection as Machine;
 use transport::endpoint::Endpoint;
 use transport::output::ReceivedDatagrams;
@@ -118,7 +118,11 @@ impl Roster {
         for key in self.touched.drain(..) {
             let Some(entry) = self.entries.get_mut(key) else { continue };
             let Some(datagrams) = entry.collected.take() else { continue };
-            if entry.credit.try_take() {
+            if !entry.address.connected() {
+                // It ended, and its last word is still on the way.
+                meter.metrics().actor.mailbox_rejections[(ActorType::Connection, Rejection::Closed)].add(1);
+                dropped += datagrams.iter().map(count).sum::<u64>();
+            } else if entry.credit.try_take() {
                 meter.sent(ActorType::Connection);
                 entry.address.do_send(ConnectionInput { at, datagrams });
             } else {

@@ -21,7 +21,7 @@ use self::messages::StreamWork;
 use crate::connection::messages::StreamsOutput;
 use crate::down::{Cause, Child, Down};
 use crate::guard::Guarded;
-use crate::meter::Meter;
+use crate::meter::{BufferShare, Meter};
 use crate::port::{ReceiveEnd, SendEnd, StreamPort};
 use crate::streams::messages::{ConnectionEnded, StreamClosed, StreamsInput};
 
@@ -50,12 +50,18 @@ struct State {
     port: Arc<StreamPort>,
     chunks: Vec<Bytes>,
     over: bool,
-    meter: Rc<Meter>,
+    held: BufferShare,
 }
 
 impl StreamActor {
     pub(crate) fn new(buffers: StreamBuffers, port: Arc<StreamPort>, neighbours: Neighbours, meter: Rc<Meter>) -> Self {
-        let state = State { buffers, port: port.clone(), chunks: Vec::new(), over: false, meter: meter.clone() };
+        let state = State {
+            buffers,
+            port: port.clone(),
+            chunks: Vec::new(),
+            over: false,
+            held: BufferShare::new(meter.clone()),
+        };
         Self { state: Guarded::new(state), port, neighbours, meter, turn_open: false, ended: None }
     }
 
@@ -166,7 +172,7 @@ impl State {
         while let Some(output) = self.buffers.poll_output() {
             outputs.push(output);
         }
-        self.meter.buffers(&self.buffers.take_changes());
+        self.held.change(&self.buffers.take_changes());
         (outputs, self.over)
     }
 }

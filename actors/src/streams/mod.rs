@@ -24,7 +24,7 @@ use self::messages::{CloseWhenIdle, ConnectionEnded, StreamClosed, StreamsInput,
 use crate::connection::messages::{CloseConnection, Promoted, StreamsOutput};
 use crate::down::{Cause, Child, Down, Stop};
 use crate::guard::Guarded;
-use crate::meter::Meter;
+use crate::meter::{BufferShare, Meter};
 use crate::port::{ConnectionPort, ReceiveEnd, SendEnd, StreamPort};
 use crate::stream::StreamActor;
 
@@ -57,6 +57,7 @@ struct State {
     chunks: Vec<Bytes>,
     close_when_idle: bool,
     neighbours: Neighbours,
+    held: BufferShare,
     meter: Rc<Meter>,
 }
 
@@ -71,6 +72,7 @@ impl StreamsActor {
             chunks: Vec::new(),
             close_when_idle: false,
             neighbours: neighbours.clone(),
+            held: BufferShare::new(meter.clone()),
             meter: meter.clone(),
         };
         Self { state: Guarded::new(state), neighbours, meter, turn_open: false, ended: None }
@@ -260,7 +262,7 @@ impl State {
         while let Some(output) = self.machine.poll_output() {
             self.outputs.push(output);
         }
-        self.meter.buffers(&self.machine.take_changes());
+        self.held.change(&self.machine.take_changes());
         if self.close_when_idle && self.is_idle() {
             self.close_when_idle = false;
             self.neighbours.close.do_send(CloseConnection { code: 0, reason: Bytes::new(), when_idle: false });

@@ -15,11 +15,11 @@ use quicast::{Connection, Endpoint, RecvStream, SendStream, TransportConfig};
 use crate::support::*;
 
 /// Longer than a whole test takes on a busy machine; only a test that fails waits for it.
-pub const ENDLESS: Duration = Duration::from_secs(45);
+pub const ENDLESS: Duration = Duration::from_secs(25);
 
 /// Gives up where a test would hang.
 pub async fn within<F: Future>(what: F) -> F::Output {
-    tokio::time::timeout(ENDLESS, what).await.expect("it takes too long")
+    tokio::time::timeout(2 * ENDLESS, what).await.expect("it takes too long")
 }
 
 /// A client and a server of one shard, with these settings, connected; the server accepts.
@@ -212,6 +212,8 @@ pub enum Fate {
     Twice,
     /// Held back until the next one has passed.
     Late,
+    /// Held back until many more have passed.
+    VeryLate,
 }
 
 /// Which way a datagram goes.
@@ -310,7 +312,7 @@ fn pump(
     mut decide: impl FnMut(&mut Vec<u8>, SocketAddr) -> (Fate, Option<(UdpSocket, SocketAddr)>),
 ) {
     let mut buffer = vec![0; 65_536];
-    let mut late: Option<Vec<u8>> = None;
+    let mut late: Vec<(u32, Vec<u8>)> = Vec::new();
     while !over.load(Ordering::Relaxed) {
         let Ok((length, source)) = from.recv_from(&mut buffer) else { continue };
         let mut datagram = buffer[..length].to_vec();
@@ -324,17 +326,44 @@ fn pump(
                 send(&datagram);
             }
             Fate::Drop => {}
-            Fate::Late => {
-                if let Some(before) = late.replace(datagram) {
-                    send(&before);
-                }
-                continue;
+            Fate::Late => late.push((2, datagram)),
+            Fate::VeryLate => late.push((12, datagram)),
+        }
+        late.retain_mut(|(more, datagram)| {
+            *more -= 1;
+            if *more == 0 {
+                send(datagram);
             }
-        }
-        if let Some(late) = late.take() {
-            send(&late);
-        }
+            *more > 0
+        });
     }
+}
+
+/// An Initial of version 1 with ids of its own, which nobody can decrypt. What it costs to find that out is the point.
+pub fn initial(number: u32) -> Vec<u8> {
+    let mut datagram = vec![0xc3, 0, 0, 0, 1, 8];
+    datagram.extend(u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+    datagram.extend([8, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0x44, 0x80]);
+    datagram.resize(1_200, 0x5a);
+    datagram
+}
+
+/// Lets so many strangers come at once to a server that asks for proof of addresses, that it has more to answer than it
+/// answers at once.
+pub async fn crowd(server: &Endpoint) {
+    let socket = socket();
+    let state = quinn_udp::UdpSocketState::new((&socket).into()).unwrap();
+    let strangers: Vec<u8> = (0..40).flat_map(initial).collect();
+    // One piece for the kernel, and one read for the server.
+    let transmit = quinn_udp::Transmit {
+        destination: server.local_addr(),
+        ecn: None,
+        contents: &strangers,
+        segment_size: Some(1_200),
+        src_ip: None,
+    };
+    state.send((&socket).into(), &transmit).unwrap();
+    at_least(server.metrics(), "quicast_edge_full_total", &["dispatcher_socket"], 1.0).await;
 }
 
 /// Resident memory of this process in bytes.

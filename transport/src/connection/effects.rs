@@ -96,6 +96,10 @@ impl Connection {
         //# send as a connection error of type PROTOCOL_VIOLATION, if it is able to detect
         //# the condition.
         result.map_err(|error| TransportError::protocol_violation(error.as_str()))?;
+        if let Some(peer) = self.peer.as_ref().filter(|_| space == SpaceId::Application) {
+            let microseconds = ack.delay.saturating_mul(1 << peer.ack_delay_exponent.min(20));
+            self.stats.ack_delays[1] = Some(std::time::Duration::from_micros(microseconds));
+        }
         if space == SpaceId::Application
             && let Some(largest) = self.outcome.largest_newly_acknowledged
         {

@@ -293,6 +293,7 @@ impl Connection {
         let delay = u64::try_from(received.delay(now).as_micros()).unwrap_or(u64::MAX) >> ACK_DELAY_EXPONENT;
         if encode_ack(writer, delay, received.ranges(), received.ecn_counts()).is_ok_and(|ranges| ranges > 0) {
             tokens.push(Token::Ack { space, largest });
+            self.stats.ack_delays[0] = Some(std::time::Duration::from_micros(delay << ACK_DELAY_EXPONENT));
         }
     }
 
