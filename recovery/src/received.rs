@@ -142,6 +142,12 @@ impl Received {
         self.deadline
     }
 
+    /// Says once more what arrived, with the next packet or in one of its own, if there is anything that the peer is not
+    /// known to have heard. For who must say something but nothing that counts as in flight.
+    pub fn repeat(&mut self) {
+        self.due |= !self.ranges.is_empty();
+    }
+
     /// Whether an ACK must be sent now, if need be in a packet of its own.
     pub fn is_ack_due(&self, now: Time) -> bool {
         self.due || self.deadline.is_some_and(|deadline| deadline <= now)
@@ -446,5 +452,24 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_arrived_can_be_said_once_more() {
+        let mut received = application();
+        received.repeat();
+        assert!(!received.is_ack_due(at(0)), "nothing arrived");
+        received.on_packet(0, at(0), true, None, false);
+        received.end_of_turn(at(0), DELAY);
+        received.on_ack_sent(0, at(25));
+        assert!(!received.is_ack_due(at(25)));
+        received.repeat();
+        received.end_of_turn(at(26), DELAY);
+        assert!(received.is_ack_due(at(26)));
+        received.on_ack_sent(0, at(26));
+        assert!(!received.is_ack_due(at(26)));
+        received.on_ack_acknowledged(0);
+        received.repeat();
+        assert!(!received.is_ack_due(at(27)), "the peer knows");
     }
 }

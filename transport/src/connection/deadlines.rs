@@ -89,9 +89,14 @@ impl Connection {
         //# space until the handshake is confirmed.
         // So if a client's address changes under it now while its window is full, nothing is left that leaves by itself:
         // the server's HANDSHAKE_DONE goes to the old address for ever. The word that keeps the connection alive stands in
-        // for the probe then. Once confirmed, the window is its bound like everybody's, and probes empty that.
+        // for the probe then. Once confirmed, the window is its bound like everybody's, and probes empty that in the end;
+        // until then acknowledgements, which are not bound by it, keep the way open and tell where we are.
+        let size = u64::from(self.paths.current().datagram_size());
+        let is_full = self.recovery.bytes_in_flight().saturating_add(size) > self.window.congestion_window;
         if self.state == State::Connected {
             self.probes[index] = self.probes[index].max(1);
+        } else if is_full {
+            self.received[index].repeat();
         }
     }
 

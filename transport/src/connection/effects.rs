@@ -122,6 +122,11 @@ impl Connection {
             self.on_token_lost(token);
         }
         self.count_outcome(now, space, &outcome);
+        if outcome.newly_acknowledged_packets > 0 && space == SpaceId::Application {
+            // What a probe was to find out is known, if it had to wait for an address to be proven: no timeout excuses it
+            // from the window any more.
+            self.probes[space.index()] = 0;
+        }
         let noteworthy = outcome.acknowledged_bytes > 0
             || outcome.lost_bytes > 0
             || outcome.ecn_ce > 0
@@ -428,6 +433,8 @@ impl Connection {
         //# immediately reset the congestion controller and round-trip time estimator for
         //# the new path to initial values
         self.recovery.restart_path(now, !restart);
+        // Whatever was true of the path before.
+        self.recovery.set_amplification_blocked(false);
         if restart {
             let initial = congestion::InitialConditions {
                 datagram_size: self.paths.current().datagram_size(),

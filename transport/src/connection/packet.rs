@@ -36,8 +36,11 @@ pub(super) struct Built {
 impl Connection {
     pub(super) fn content(&self, now: Time, space: SpaceId, permission: Permission) -> Content {
         let received = &self.received[space.index()];
-        let data = permission == Permission::Everything || self.probes[space.index()] > 0;
-        Content { acknowledgement: received.has_unsent_ack() || received.is_ack_due(now), data }
+        let probe = self.probes[space.index()] > 0;
+        // A probe repeats the acknowledgement too: what was lost may have carried it.
+        let acknowledgement =
+            received.has_unsent_ack() || received.is_ack_due(now) || probe && received.largest().is_some();
+        Content { acknowledgement, data: permission == Permission::Everything || probe }
     }
 
     /// Builds a packet of `space` at `position` of `datagram`, or nothing if there is nothing to put in it.

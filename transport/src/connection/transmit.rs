@@ -148,6 +148,8 @@ impl Connection {
     fn amplification_room(&mut self, now: Time, wanted: usize) -> Option<usize> {
         let available = self.paths.current().sendable();
         if available >= wanted as u64 {
+            // Perhaps on another path than the one that was blocked: its timer runs again.
+            self.recovery.set_amplification_blocked(false);
             return Some(wanted);
         }
         let available = usize::try_from(available).unwrap_or(usize::MAX);
