@@ -1,6 +1,7 @@
 //! What a pair or a network is made of: settings of both ends, a certificate, seeds.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tls::certificate::Certificate;
@@ -43,6 +44,21 @@ impl Settings {
             seed,
             retry: Retry::Never,
         }
+    }
+
+    /// The same with ends that wait for ten minutes before they take each other for gone: for networks so bad that what a
+    /// test says of the stack must not depend on its timeouts.
+    ///
+    /// Each probe waits twice as long as the one before (RFC 9002 §6.2.1). Before a round trip is measured the waits are 1,
+    /// 2, 4 and 8 seconds: three misses in a row outlast the ten seconds that a handshake has, four the idle timeout of
+    /// thirty. Where a third of everything is lost, a probe and its answer both arrive with a chance of a half, so that this
+    /// happens to one connection in some hundred or thousand, as the protocol wishes.
+    #[must_use]
+    pub fn patient(self) -> Self {
+        self.map(|config| {
+            config.max_idle_timeout = Duration::from_secs(600);
+            config.handshake_timeout = Duration::from_secs(600);
+        })
     }
 
     /// The same with a server that asks every client to prove its address.

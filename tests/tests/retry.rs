@@ -55,11 +55,11 @@ fn a_refused_client_hears_of_it() {
 #[test]
 fn retries_are_lost_and_repeated() {
     for_each_seed(|seed| {
-        let settings = Settings::new(seed).with_retry();
+        let settings = Settings::new(seed).with_retry().patient();
         let conditions = Conditions { loss: 200, duplicate: 100, reorder: 100, corrupt: 50, ..Conditions::default() };
         let application = Application::planned(Side::Client, Plan::echo(1, 5_000));
         let mut network = Network::new(&settings, conditions, Weather::default(), application);
-        let done = network.run(Duration::from_secs(60), |network| {
+        let done = network.run(Duration::from_secs(600), |network| {
             let client = &network.client.nodes[0];
             client.application.is_done() || client.close_reason().is_some()
         });
