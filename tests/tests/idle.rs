@@ -144,3 +144,19 @@ fn the_word_that_keeps_a_connection_does_not_wait_for_a_full_window_before_the_h
     let times = puppet.heard.iter().filter(|heard| heard.space == SpaceId::Application).count();
     assert!((4..=6).contains(&times), "{times} packets in five seconds");
 }
+
+/// Probes are ever farther apart (RFC 9002 §6.2.1), farther than NATs remember. What is not in flight needs no window.
+#[test]
+fn with_a_full_window_acknowledgements_keep_the_way_open() {
+    let client = Config { keep_alive: Some(Duration::from_secs(1)), ..Config::default() };
+    let mut puppet = Puppet::at(&Settings::with(1, client, Config::default()), Side::Client, Stage::Established);
+    let streams = &mut puppet.victim().streams;
+    let id = streams.open(Direction::Bidirectional).unwrap();
+    streams.write(id, pattern(id, 0, 60_000)).unwrap();
+    puppet.turn();
+    for second in 0..20 {
+        puppet.heard.clear();
+        puppet.advance(Duration::from_millis(1100));
+        assert!(!puppet.heard.is_empty(), "silent in second {second}");
+    }
+}

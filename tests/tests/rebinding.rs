@@ -2,8 +2,13 @@
 
 use std::time::Duration;
 
-use codec::Side;
-use quicast_tests::{Application, Conditions, Network, Plan, Settings, Weather, for_each_seed};
+use codec::frame::Frame;
+use codec::{Direction, Side};
+use quicast_tests::application::pattern;
+use quicast_tests::pair::address;
+use quicast_tests::puppet::Stage;
+use quicast_tests::{Application, Conditions, Network, Plan, Puppet, Settings, Weather, for_each_seed};
+use recovery::SpaceId;
 use transport::Config;
 
 /// A client that only listens is lost with its binding, since the server's datagrams go nowhere then: it says a word
@@ -99,4 +104,24 @@ fn a_binding_changes_before_the_client_knows_that_the_handshake_is_done() {
         let mut network = survives(seed, conditions, weather, Plan::echo(2, 30_000));
         network.check_no_leaks();
     });
+}
+
+/// On an address that is not proven, the amplification limit stops everything, the probe timer included (RFC 9002
+/// §6.2.2.1). Back on the proven one it must run again.
+#[test]
+fn a_server_that_returns_to_the_last_proven_address_probes_there() {
+    let mut puppet = Puppet::at(&Settings::new(1), Side::Server, Stage::Established);
+    let home = puppet.address;
+    puppet.address = address(1, 1, 60_000);
+    puppet.say(SpaceId::Application, &[Frame::Ping]);
+    puppet.address = home;
+    let streams = &mut puppet.victim().streams;
+    let id = streams.open(Direction::Unidirectional).unwrap();
+    streams.write(id, pattern(id, 0, 60_000)).unwrap();
+    puppet.turn();
+    puppet.advance(Duration::from_secs(4));
+    assert_eq!(puppet.victim().connection.remote(), home, "nobody answered from the other address");
+    puppet.heard.clear();
+    puppet.advance(Duration::from_secs(4));
+    assert!(puppet.heard.iter().any(|heard| heard.to == home), "no probe");
 }
