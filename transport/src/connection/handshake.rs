@@ -223,7 +223,7 @@ impl Connection {
             peer: None,
             recovery,
             outcome: Outcome::default(),
-            received: SpaceId::ALL.map(|space| Received::new(space)),
+            received: SpaceId::ALL.map(Received::new),
             ledger,
             local_ids,
             peer_ids,
