@@ -1,6 +1,7 @@
 //! Every metric moves: what can happen to an endpoint happens here, and then each has counted something, or there is a
 //! reason for its silence (`telemetry/src/still.rs`).
 
+#![allow(clippy::print_stdout, reason = "what a failed run is repeated with, and what it did")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends where it fails")]
 
 mod support;
@@ -414,6 +415,7 @@ async fn a_busy_shard() -> Vec<Registry> {
     let client = client();
     let connection = client.connect(server.local_addr(), "localhost").await.unwrap();
     crowd(&server).await;
+    echoed(&connection, 1, 100_000).await.unwrap();
     of(&[&server, &client])
 }
 

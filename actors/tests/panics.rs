@@ -1,5 +1,6 @@
 //! Actors that panic under traffic: what is lost is what the design says may be lost, and nobody else notices.
 
+#![allow(clippy::print_stdout, reason = "what a failed run is repeated with, and what it did")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends where it fails")]
 
 mod support;
@@ -152,7 +153,8 @@ async fn whoever_waits_for_streams_that_panicked_is_told() {
             let (sent, read) = tokio::join!(long_here.0.write_all(&[1; 600_000]), async {
                 long_there.1.read_exact(&mut vec![0; 600_000]).await
             });
-            (sent.unwrap(), read.unwrap());
+            sent.unwrap();
+            read.unwrap();
             at_least(pair.server.metrics(), "quicast_actors", &["stream"], 1.0).await;
             let (_short_here, mut short_there) = pair.stream().await;
             let number = pair.server.connections()[0].id;
@@ -329,7 +331,7 @@ async fn fifty_panics_at_random_end_well() {
         traffic.goes_on(1_000_000).await;
         assert!(traffic.end().await > 0);
         stage.connections.clear();
-        drop(survivors.iter().map(|connection| connection.close(0, b"")).count());
+        survivors.iter().for_each(|connection| connection.close(0, b""));
         let mut expected: Vec<(&str, f64)> = counts.into_iter().collect();
         let place = |name: &str| ActorType::ALL.iter().position(|actor| actor.as_str() == name);
         expected.sort_by_key(|(name, _)| place(name));

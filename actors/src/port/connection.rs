@@ -341,7 +341,8 @@ impl ConnectionPort {
         let work = orders.work.clone();
         let close = orders.close.clone();
         state.orders = Some(orders);
-        let pending = !(state.work.streams.is_empty() && state.work.wanted.is_empty()) && !state.told;
+        let idle = state.work.streams.is_empty() && state.work.wanted.is_empty();
+        let pending = !idle && !state.told;
         state.told |= pending;
         drop(state);
         if pending {

@@ -394,6 +394,7 @@ impl Handler<PanicPromoted> for StreamsActor {
 
     fn handle(&mut self, _: PanicPromoted, context: &mut Context<Self>) {
         self.feed(context, |state, _| {
+            #[expect(clippy::iter_over_hash_type, reason = "all of them are to panic, in whatever order")]
             for actor in state.promoted.values() {
                 actor.do_send(crate::down::Panic);
             }
