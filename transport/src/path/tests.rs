@@ -418,14 +418,15 @@ fn a_peer_that_moves_every_second_is_followed_and_the_last_validated_path_is_nev
 
 #[test]
 fn a_path_that_was_left_is_not_waited_for_before_its_challenge_is_answered_or_given_up() {
-    // It expires before its challenge is given up, so what is due must be the challenge: a deadline that has passed and at
-    // which nothing is done would be due for ever.
+    // It expires before its challenge is given up, since the probe timeout has shrunk meanwhile. What is due must be the
+    // challenge: a deadline that has passed and at which nothing is done would be due for ever.
     let mut bench = Bench::new(Side::Server);
-    bench.packet(at(0), address(1, 2000), 0, true);
-    bench.poll_all(at(0));
-    let path = bench.paths.on_datagram(address(1, 2000), None, 1200).unwrap();
-    let packet = ReceivedPacket { path, largest: true, probing: true, destination: 0 };
-    bench.paths.on_packet(at(10), packet, Duration::from_millis(1), &mut bench.ids);
+    for (now, pto) in [(at(0), Duration::from_secs(5)), (at(10), Duration::from_millis(1))] {
+        let path = bench.paths.on_datagram(address(1, 2000), None, 1200).unwrap();
+        let packet = ReceivedPacket { path, largest: true, probing: true, destination: 0 };
+        bench.paths.on_packet(now, packet, pto, &mut bench.ids);
+        bench.poll_all(now);
+    }
     let mut calls = 0;
     let mut now = at(10);
     while let Some(deadline) = bench.paths.deadline() {
