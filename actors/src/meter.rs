@@ -210,6 +210,15 @@ impl Meter {
         self.touch();
     }
 
+    /// Senders had no credit so many times, counted where there is no meter.
+    pub(crate) fn edges_full(&self, edge: Edge, times: u64) {
+        if times > 0 {
+            let full = &self.edges[edge.index()].full;
+            full.set(full.get() + times);
+            self.touch();
+        }
+    }
+
     /// Adds everything counted since the last time to the handles.
     ///
     /// Returns whether anything was counted at all. If nothing was, the mailboxes are empty: what still seems to wait went
@@ -276,6 +285,11 @@ pub(crate) struct BufferShare {
 impl BufferShare {
     pub(crate) const fn new(meter: Rc<Meter>) -> Self {
         Self { meter, receive: 0, send: 0 }
+    }
+
+    /// Where it is counted.
+    pub(crate) fn meter(&self) -> &Meter {
+        &self.meter
     }
 
     /// As [`Meter::buffers`].

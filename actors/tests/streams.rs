@@ -283,6 +283,36 @@ async fn one_stream_of_a_hundred_mebibytes_gets_an_actor_of_its_own_and_no_more_
 }
 
 #[tokio::test]
+async fn a_short_stream_may_ask_for_an_actor_of_its_own() {
+    within(async {
+        let pair = Pair::new().await;
+        let (mut here, mut there) = pair.stream().await;
+        here.0.isolate();
+        there.1.isolate();
+        let (sent, read) = tokio::join!(send_pattern(&mut here.0, 5, 100), check_pattern(&mut there.1, 5));
+        sent.unwrap();
+        assert_eq!(read.unwrap(), 100);
+        for registry in [pair.client.metrics(), pair.server.metrics()] {
+            assert_eq!(at_least(registry, "quicast_actor_starts_total", &["stream"], 1.0).await, 1.0);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_write_that_finds_no_room_is_counted() {
+    within(async {
+        let pair = Pair::new().await;
+        let (mut here, mut there) = pair.stream().await;
+        let (sent, read) = tokio::join!(send_pattern(&mut here.0, 6, 20 * MEBIBYTE), check_pattern(&mut there.1, 6));
+        sent.unwrap();
+        assert_eq!(read.unwrap(), 20 * MEBIBYTE);
+        at_least(pair.client.metrics(), "quicast_edge_full_total", &["application_streams"], 1.0).await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn eight_long_streams_at_once() {
     within(async {
         let pair = Pair::new().await;

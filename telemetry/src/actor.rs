@@ -24,15 +24,13 @@ label! {
 }
 
 label! {
-    /// Who has to have credit with whom before it may send.
+    /// Who has to have credit with whom before it may send. Edges between a connection and its children are not here: their
+    /// credit is the protocol's (flow-control windows, send credit, one question at a time), and what they hold is in
+    /// `quicast_connection_buffered_bytes`.
     Edge {
         SocketDispatcher = "socket_dispatcher", DispatcherDispatcher = "dispatcher_dispatcher",
         DispatcherConnection = "dispatcher_connection", DispatcherSocket = "dispatcher_socket",
-        ConnectionSocket = "connection_socket", ConnectionStreams = "connection_streams",
-        StreamsConnection = "streams_connection", ConnectionCongestion = "connection_congestion",
-        ConnectionPacer = "connection_pacer", ConnectionApplication = "connection_application",
-        ApplicationConnection = "application_connection", StreamsApplication = "streams_application",
-        ApplicationStreams = "application_streams", AdminWarden = "admin_warden",
+        ConnectionSocket = "connection_socket", ApplicationStreams = "application_streams",
     }
 }
 

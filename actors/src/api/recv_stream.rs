@@ -95,6 +95,11 @@ impl RecvStream {
         Ok(only.unwrap_or_else(|| whole.freeze()))
     }
 
+    /// Gives the stream an actor of its own: see [`SendStream::isolate`](super::SendStream::isolate).
+    pub fn isolate(&self) {
+        self.port.isolate();
+    }
+
     /// Asks the peer to stop sending, with the application's code (RFC 9000 §19.5). What was not read is dropped.
     pub fn stop(&mut self, code: u64) {
         self.port.stop(code.min(codec::VarInt::MAX.into_inner()));

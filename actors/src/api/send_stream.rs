@@ -99,6 +99,12 @@ impl SendStream {
         self.port.reset(code.min(codec::VarInt::MAX.into_inner())).map_err(WriteError::from)
     }
 
+    /// Gives the stream an actor of its own, as streams get that move much: a busy stream then holds up none of its
+    /// connection's others. To be called when it was just opened; later it changes nothing for what has passed.
+    pub fn isolate(&self) {
+        self.port.isolate();
+    }
+
     /// Waits until the peer stops the stream, with its code; `None` if everything was acknowledged instead.
     ///
     /// # Errors

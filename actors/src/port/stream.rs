@@ -53,6 +53,10 @@ pub(crate) struct StreamWishes {
     pub(crate) finish: bool,
     /// The application has seen the receiving half's end.
     pub(crate) released: bool,
+    /// The stream is to have an actor of its own.
+    pub(crate) isolate: bool,
+    /// Writes that found no room and wait.
+    pub(crate) waits: u64,
 }
 
 /// One stream between application and actor.
@@ -171,7 +175,9 @@ impl StreamPort {
             return Poll::Ready(Err(WriteRefusal::Ended));
         }
         if state.outgoing_bytes >= WRITE_BUFFER {
-            state.writer = Some(context.waker().clone());
+            if state.writer.replace(context.waker().clone()).is_none() {
+                state.wishes.waits += 1;
+            }
             return Poll::Pending;
         }
         if let Some(data) = data.take()
@@ -217,6 +223,15 @@ impl StreamPort {
         state.wishes.reset = Some(code);
         self.tell(state, true, 0);
         Ok(())
+    }
+
+    /// The stream is to have an actor of its own.
+    pub(crate) fn isolate(self: &Arc<Self>) {
+        let mut state = self.state.lock();
+        if state.actor.is_none() {
+            state.wishes.isolate = true;
+            self.tell(state, true, 0);
+        }
     }
 
     /// The sending half's end, once there is one.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Recipient, WrapFuture};
 use bytes::Bytes;
-use telemetry::actor::{ActorType, StopReason};
+use telemetry::actor::{ActorType, Edge, StopReason};
 use transport::output::CloseReason;
 use transport::stream::buffers::{StreamBuffers, StreamEvent};
 use transport::stream::edge::StreamOutput;
@@ -106,6 +106,7 @@ impl StreamActor {
 impl State {
     fn on_work(&mut self) {
         let wishes = self.port.take_wishes();
+        self.held.meter().edges_full(Edge::ApplicationStreams, wishes.waits);
         if wishes.consumed > 0 {
             self.buffers.consume(wishes.consumed);
         }

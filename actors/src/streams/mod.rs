@@ -15,7 +15,7 @@ use std::sync::Arc;
 use actix::{Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Recipient, WrapFuture};
 use bytes::Bytes;
 use codec::StreamId;
-use telemetry::actor::{ActorType, StopReason};
+use telemetry::actor::{ActorType, Edge, StopReason};
 use transport::output::CloseReason;
 use transport::stream::buffers::{StreamEvent, Streams};
 use transport::stream::edge::{StreamInput, StreamOutput};
@@ -156,6 +156,10 @@ impl State {
     fn on_stream_work(&mut self, port: &Arc<StreamPort>) {
         let id = port.id();
         let wishes = port.take_wishes();
+        self.meter.edges_full(Edge::ApplicationStreams, wishes.waits);
+        if wishes.isolate {
+            self.machine.isolate(id);
+        }
         if wishes.consumed > 0 {
             self.machine.consume(id, wishes.consumed);
         }

@@ -222,6 +222,11 @@ impl Streams {
         self.with(id, StreamBuffers::release);
     }
 
+    /// The application wants this stream to have an actor of its own: see [`StreamBuffers::isolate`].
+    pub fn isolate(&mut self, id: StreamId) {
+        self.with(id, StreamBuffers::isolate);
+    }
+
     /// Whether something that was finished or reset here is not acknowledged yet. Looks at every stream.
     pub fn is_sending(&self) -> bool {
         self.entries.iter().any(|(_, entry)| entry.buffers.is_sending())

@@ -193,6 +193,14 @@ impl StreamBuffers {
         }
     }
 
+    /// The application wants it to have an actor of its own, however little it moves: reported once, as if it had moved
+    /// enough.
+    pub const fn isolate(&mut self) {
+        if self.promotion.take().is_some() {
+            self.events |= event::PROMOTABLE;
+        }
+    }
+
     /// Whether something that was finished or reset here is not acknowledged yet.
     pub fn is_sending(&self) -> bool {
         self.send.as_ref().is_some_and(|send| send.is_ended() && !send.is_over())
