@@ -106,3 +106,20 @@ fn a_reset_that_looks_like_a_packet_for_the_connection_is_found() {
     pair.client.receive(now, [Datagram { from: SERVER, to: CLIENT, ecn: None, bytes }]);
     assert_eq!(pair.client().close_reason(), Some(&CloseReason::StatelessReset));
 }
+
+#[test]
+fn packets_that_want_an_answer_are_as_long_as_a_reset_of_theirs_could_be() {
+    // RFC 9000 §10.3: our ids have 8 bytes, so 30.
+    let mut pair = Pair::established(&Settings::new(1));
+    pair.confirm();
+    pair.settle();
+    for side in [Side::Client, Side::Server] {
+        let now = pair.now;
+        let connection = &mut pair.node(side).connection;
+        connection.send_datagram(bytes::Bytes::from_static(b"x")).unwrap();
+        connection.end_turn(now);
+        let mut buffer = vec![0; 65_536];
+        let transmit = connection.poll_transmit(now, &mut buffer).unwrap();
+        assert!(transmit.length >= 30, "{side:?}: {transmit:?}");
+    }
+}

@@ -72,7 +72,15 @@ impl Connection {
         let pad = pad && (self.side.is_client() || space != SpaceId::Initial || eliciting);
         // Header protection takes its sample four bytes behind the start of the packet number (RFC 9001 §5.4.2).
         let payload = writer.position() - header.payload_offset;
-        let missing = number::MAX_LENGTH.saturating_sub(number_length + payload);
+        let sample = number::MAX_LENGTH.saturating_sub(number_length + payload);
+        //= https://www.rfc-editor.org/rfc/rfc9000#section-10.3
+        //# To achieve that end, the endpoint SHOULD ensure that all
+        //# packets it sends are at least 22 bytes longer than the minimum connection ID
+        //# length that it requests the peer to include in its packets, adding PADDING
+        //# frames as necessary.
+        // Not where nothing else needs an acknowledgement, for the reason above.
+        let disguised = if eliciting { self.local_ids.length() + DISGUISE } else { 0 };
+        let missing = sample.max(disguised.saturating_sub(writer.position() + TAG_LENGTH)).min(writer.remaining());
         let padding = if pad { writer.remaining() } else { missing };
         if padding > 0 {
             pad_with(&mut writer, padding);
@@ -395,5 +403,7 @@ fn pad_with(writer: &mut Writer<'_>, length: usize) {
     debug_assert!(padded.is_ok(), "padding is never asked for beyond the room");
 }
 
+/// By how much packets are longer than our ids, so that a stateless reset may be any of them (RFC 9000 §10.3).
+const DISGUISE: usize = 22;
 /// Our ack_delay_exponent is the default (RFC 9000 §18.2), so it is not announced.
 const ACK_DELAY_EXPONENT: u8 = 3;
