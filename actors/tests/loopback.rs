@@ -173,9 +173,7 @@ async fn a_client_that_moves_while_it_only_listens_is_found_again() {
                 let Ok((mut send, mut receive)) = connection.accept_bi().await else { return };
                 let _asked = receive.read_to_end(1).await;
                 let address = connection.remote_address();
-                while connection.remote_address() == address {
-                    tokio::time::sleep(Duration::from_millis(1)).await;
-                }
+                until(|| connection.remote_address() != address).await;
                 let _gone = send.write_all(b"welcome").await;
                 let _gone = send.finish().await;
             })
@@ -187,7 +185,7 @@ async fn a_client_that_moves_while_it_only_listens_is_found_again() {
         send.write_all(b"?").await.unwrap();
         send.finish().await.unwrap();
         // Until the client has nothing left to acknowledge or to probe for: whatever it sent by itself would be a sign.
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        quiet(&client).await;
         let after = client.rebind(LOCALHOST).unwrap();
         assert_eq!(receive.read_to_end(100).await.unwrap(), "welcome");
         assert_eq!(server.connections()[0].remote, after);

@@ -86,6 +86,26 @@ pub(crate) async fn round_trip(
     Ok(())
 }
 
+/// Waits until it is so. It looks now and then, since nobody tells.
+pub async fn until(so: impl Fn() -> bool) {
+    let mut looks = tokio::time::interval(Duration::from_millis(2));
+    while !so() {
+        looks.tick().await;
+    }
+}
+
+/// Waits until an endpoint has not sent anything from one flush of its counters to the next.
+pub async fn quiet(endpoint: &Endpoint) {
+    let mut flushes = tokio::time::interval(Duration::from_millis(300));
+    let sent = || endpoint.metrics().sum("quicast_socket_sent_datagrams_total");
+    let mut before = None;
+    while before != Some(sent()) {
+        before = Some(sent());
+        flushes.tick().await;
+        flushes.tick().await;
+    }
+}
+
 /// Gives up where a test would hang.
 pub(crate) async fn in_time<F: Future>(what: F) -> F::Output {
     tokio::time::timeout(PATIENCE, what).await.expect("it takes too long")

@@ -342,7 +342,7 @@ fn of_many_challenges_the_newest_is_answered() {
 
 #[test]
 fn a_port_that_changes_with_every_packet_costs_nothing() {
-    // D-16: a million source ports. Data goes on on the old path, or on the few new ones that are let in.
+    // A million source ports. Data goes on on the old path, or on the few new ones that are let in.
     let mut bench = Bench::new(Side::Server);
     for number in 0..1_000_000_u64 {
         let now = Time::ZERO + Duration::from_micros(number * 10);
