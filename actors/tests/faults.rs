@@ -5,8 +5,6 @@
 
 mod support;
 
-use std::time::Duration;
-
 use quicast::telemetry::actor::ActorType;
 use quicast::telemetry::{Label as _, Registry};
 use quicast::{CloseReason, Connection, Endpoint};

@@ -87,7 +87,7 @@ pub(crate) async fn round_trip(
 }
 
 /// Waits until it is so. It looks now and then, since nobody tells.
-pub async fn until(so: impl Fn() -> bool) {
+pub(crate) async fn until(so: impl Fn() -> bool) {
     let mut looks = tokio::time::interval(Duration::from_millis(2));
     while !so() {
         looks.tick().await;
@@ -95,7 +95,7 @@ pub async fn until(so: impl Fn() -> bool) {
 }
 
 /// Waits until an endpoint has not sent anything from one flush of its counters to the next.
-pub async fn quiet(endpoint: &Endpoint) {
+pub(crate) async fn quiet(endpoint: &Endpoint) {
     let mut flushes = tokio::time::interval(Duration::from_millis(300));
     let sent = || endpoint.metrics().sum("quicast_socket_sent_datagrams_total");
     let mut before = None;
