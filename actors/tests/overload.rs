@@ -205,6 +205,7 @@ async fn a_thousand_connections_come_and_go_and_leave_nothing_behind() {
                 "quicast_recovery_bytes_in_flight",
                 "quicast_congestion_connections",
                 "quicast_dispatcher_handshakes_in_progress",
+                "quicast_dispatcher_cid_table_entries",
                 "quicast_timers_armed",
                 "quicast_actor_mailbox_messages",
             ] {

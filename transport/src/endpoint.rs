@@ -184,6 +184,17 @@ impl Endpoint {
         }
     }
 
+    /// When [`Self::handle_deadline`] has something to do next: names of connections that ended are to be forgotten.
+    pub fn deadline(&self) -> Option<Time> {
+        self.router.deadline()
+    }
+
+    /// Time went by: names of connections that ended, and attempts whose clients have given up, are forgotten.
+    pub fn handle_deadline(&mut self, now: Time) {
+        self.expire(now);
+        self.router.expire(now);
+    }
+
     /// From now on new attempts are refused.
     pub const fn start_draining(&mut self) {
         self.draining = true;

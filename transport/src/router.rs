@@ -254,6 +254,11 @@ impl<K: Copy + Eq + Hash> Router<K> {
         self.closed.answer(now, closed, remote, bytes)
     }
 
+    /// When [`Self::expire`] has something to do next.
+    pub fn deadline(&self) -> Option<Time> {
+        self.closed.next()
+    }
+
     /// Forgets farewells whose time is over.
     pub fn expire(&mut self, now: Time) {
         while let Some(names) = self.closed.pop_expired(now) {

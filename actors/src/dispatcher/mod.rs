@@ -83,12 +83,13 @@ pub(crate) struct DispatcherActor {
     parts: DispatcherParts,
     counting: Counting,
     handshakes: Option<Rc<Recipient<HandshakeOver>>>,
+    sweep_planned: bool,
 }
 
 impl DispatcherActor {
     pub(crate) fn new(parts: DispatcherParts) -> Self {
         let counting = Counting::new(&parts.stage.meter);
-        Self { parts, counting, handshakes: None }
+        Self { parts, counting, handshakes: None, sweep_planned: false }
     }
 
     /// Counts a message and handles it.
@@ -144,6 +145,22 @@ impl DispatcherActor {
             stage.meter.sent(ActorType::Socket);
             singletons.datagrams.do_send(SendDatagrams { batches });
         }
+    }
+
+    /// Names of connections that ended are forgotten in time, also when nothing else happens. One timer for all of them.
+    fn plan_sweep(&mut self, context: &mut Context<Self>) {
+        let Some(at) = self.parts.roster.borrow().endpoint.deadline() else { return };
+        if std::mem::replace(&mut self.sweep_planned, true) {
+            return;
+        }
+        context.run_later(at.saturating_since(clock::now()), |actor, context| {
+            actor.sweep_planned = false;
+            let mut roster = actor.parts.roster.borrow_mut();
+            roster.endpoint.handle_deadline(clock::now());
+            actor.counting.levels(&roster.endpoint);
+            drop(roster);
+            actor.plan_sweep(context);
+        });
     }
 
     fn forward(&mut self, at: Time, shard: usize, datagrams: ReceivedDatagrams) {
@@ -255,6 +272,7 @@ impl Actor for DispatcherActor {
         self.parts.stage.meter.started(ActorType::Dispatcher);
         self.handshakes = Some(Rc::new(context.address().recipient()));
         self.recover(&context.address());
+        self.plan_sweep(context);
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
@@ -410,7 +428,7 @@ impl Handler<Down> for DispatcherActor {
 
     /// A connection ended. Drained: its names are remembered for a moment. Idle, or panicked: they are forgotten, and the
     /// peer gets stateless resets. Anything else is not a child of ours.
-    fn handle(&mut self, message: Down, _: &mut Context<Self>) {
+    fn handle(&mut self, message: Down, context: &mut Context<Self>) {
         self.handle_with(|actor| {
             let Child::Connection { key, generation } = message.child else { return };
             let mut roster = actor.parts.roster.borrow_mut();
@@ -425,6 +443,7 @@ impl Handler<Down> for DispatcherActor {
             drop(roster);
             actor.parts.directory.remove(entry.port.id());
         });
+        self.plan_sweep(context);
     }
 }
 

@@ -68,6 +68,11 @@ impl Closed {
         if self.entries.front()?.farewell.until > now { None } else { self.pop() }
     }
 
+    /// When the oldest is forgotten.
+    pub(super) fn next(&self) -> Option<Time> {
+        self.entries.front().map(|entry| entry.farewell.until)
+    }
+
     pub(super) fn answer(&mut self, now: Time, key: ClosedKey, remote: SocketAddr, bytes: usize) -> Option<Bytes> {
         let place = usize::try_from(key.0.wrapping_sub(self.first)).ok()?;
         let entry = self.entries.get_mut(place)?;
