@@ -6,6 +6,8 @@
 //! busy or slow reader of this stream holds up nobody else.
 
 pub(crate) mod messages;
+#[cfg(test)]
+mod tests;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -166,12 +168,19 @@ impl State {
     }
 
     fn end_turn(&mut self) -> (Vec<StreamOutput>, bool) {
-        while let Some(event) = self.buffers.poll_event() {
-            self.on_event(event);
-        }
         let mut outputs = Vec::new();
-        while let Some(output) = self.buffers.poll_output() {
-            outputs.push(output);
+        // Events lead to outputs, and the last output of a stream to its last event: that it is closed.
+        loop {
+            while let Some(event) = self.buffers.poll_event() {
+                self.on_event(event);
+            }
+            let said = outputs.len();
+            while let Some(output) = self.buffers.poll_output() {
+                outputs.push(output);
+            }
+            if outputs.len() == said {
+                break;
+            }
         }
         self.held.change(&self.buffers.take_changes());
         (outputs, self.over)

@@ -259,12 +259,18 @@ impl State {
     }
 
     fn end_turn(&mut self, context: &mut Context<StreamsActor>) -> Vec<StreamOutput> {
-        // Events may lead to outputs, and outputs to no more events.
-        while let Some(event) = self.machine.poll_event() {
-            self.on_event(event, context);
-        }
-        while let Some(output) = self.machine.poll_output() {
-            self.outputs.push(output);
+        // Events lead to outputs, and the last output of a stream to its last event: that it is closed.
+        loop {
+            while let Some(event) = self.machine.poll_event() {
+                self.on_event(event, context);
+            }
+            let said = self.outputs.len();
+            while let Some(output) = self.machine.poll_output() {
+                self.outputs.push(output);
+            }
+            if self.outputs.len() == said {
+                break;
+            }
         }
         self.held.change(&self.machine.take_changes());
         if self.close_when_idle && self.is_idle() {
