@@ -194,6 +194,7 @@ fn a_connection_that_cannot_keep_up_loses_datagrams_which_are_counted() {
         for expected in [0, 0, 0, 0, 6] {
             assert_eq!(deliver_two_runs(), expected, "two runs of one read are one message");
         }
+        assert_eq!(scene.value("quicast_edge_full_total{edge=\"dispatcher_connection\"}"), 1.0);
         settle().await;
         assert_eq!(deliver_two_runs(), 0, "credit comes back with the turn");
     });
