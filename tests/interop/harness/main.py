@@ -13,24 +13,18 @@ from .processes import end_all
 from .runner import Failed, Run, Skipped
 
 
-# Cases that may be run a second time. A socket on loopback drops what it has no room for, so what a case looks for can be lost, with no time
-# left in a short transfer to send it again. More than a few are no accident.
-SECOND_TRIES = 3
-
-
 class Tally:
     """Prints a line for each case and counts."""
 
     def __init__(self) -> None:
-        self.counts = {"pass": 0, "fail": 0, "again": 0, "skip": 0}
+        self.counts = {"pass": 0, "fail": 0, "skip": 0}
 
     def line(self, peer: str, role: str, case: str, result: str, detail: str = "") -> None:
         self.counts[result] += 1
         print(f"{peer} {role} {case} {result} {detail}".rstrip(), flush=True)
 
     def summary(self) -> int:
-        again = f", {self.counts['again']} run a second time" if self.counts["again"] else ""
-        print(f"{self.counts['pass']} passed, {self.counts['fail']} failed, {self.counts['skip']} skipped{again}", flush=True)
+        print(f"{self.counts['pass']} passed, {self.counts['fail']} failed, {self.counts['skip']} skipped", flush=True)
         return 1 if self.counts["fail"] else 0
 
 
@@ -141,14 +135,6 @@ def one(tally: Tally, name: str, role: str, case: str, server: Implementation, c
     if reason:
         tally.line(name, role, case, "skip", prefix + reason)
         return
-    result, detail = attempt(name, case, server, client, folder)
-    if result == "fail" and tally.counts["again"] < SECOND_TRIES:
-        tally.line(name, role, case, "again", prefix + detail)
-        result, detail = attempt(name, case, server, client, f"{folder}-again")
-    tally.line(name, role, case, result, prefix + detail)
-
-
-def attempt(name: str, case: str, server: Implementation, client: Implementation, folder: str) -> tuple[str, str]:
     run = Run(server, client, folder)
     started = time.monotonic()
     try:
@@ -166,4 +152,4 @@ def attempt(name: str, case: str, server: Implementation, client: Implementation
         broken = [f"the proxy broke: {proxy.failure!r}" for proxy in run.proxies if proxy.failure]
         detail = "; ".join([detail, *broken, f"logs in {run.folder.relative_to(install.ROOT)}"])
     (run.folder / "result").write_text(f"{result} {time.monotonic() - started:.2f} s {detail}\n")
-    return result, detail
+    tally.line(name, role, case, result, prefix + detail)

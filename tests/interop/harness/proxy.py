@@ -10,6 +10,9 @@ from typing import NamedTuple
 
 RECEIVE_BUFFER = 4 << 20
 BURST = 64  # datagrams taken from one socket before the others have their turn
+GENTLE_BURST = 16  # so few, and then a pause, that the smallest socket of a peer has room for them
+GENTLE_PAUSE = 0.001  # seconds
+SO_RCVBUFFORCE = 33  # Linux: beyond net.core.rmem_max, with the right to do so
 
 
 class Datagram(NamedTuple):
@@ -24,11 +27,13 @@ class Datagram(NamedTuple):
 class Proxy:
     """Between one client and one server, in a thread of its own."""
 
-    def __init__(self, server_port: int, rebind_after: int | None = None, inject=None) -> None:
-        """rebind_after: bytes forwarded before the client's binding changes. inject: given the client's first datagram, returns datagrams for the client."""
+    def __init__(self, server_port: int, rebind_after: int | None = None, inject=None, gentle: bool = False) -> None:
+        """rebind_after: bytes forwarded before the client's binding changes. inject: given the client's first datagram, returns datagrams for the client.
+        gentle: forwards slowly enough that no socket overflows, about 20 MB/s."""
         self.server = ("127.0.0.1", server_port)
         self.rebind_after = rebind_after
         self.inject = inject
+        self.gentle = gentle
         self.recorded: list[Datagram] = []
         self.failure: Exception | None = None
         self.paths: dict[tuple, socket.socket] = {}
@@ -57,6 +62,8 @@ class Proxy:
         while not self.stopped.is_set():
             for key, _ in self.selector.select(0.05):
                 forwarded += self._take(key.fileobj, key.data)
+                if self.gentle:
+                    self.stopped.wait(GENTLE_PAUSE)
                 if self.rebind_after is not None and forwarded >= self.rebind_after:
                     self.rebind_after = None
                     self._forget(next(iter(self.paths)))
@@ -65,7 +72,7 @@ class Proxy:
     def _take(self, source: socket.socket, client: tuple | None) -> int:
         """Forwards what waits at a socket, a burst at most; client: whose path it is, None for the front."""
         forwarded = 0
-        for _ in range(BURST):
+        for _ in range(GENTLE_BURST if self.gentle else BURST):
             try:
                 data, sender = source.recvfrom(65536)
             except (BlockingIOError, ConnectionRefusedError):
@@ -116,7 +123,10 @@ class Proxy:
 
 def _bound() -> socket.socket:
     made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)
+    except OSError:  # no such right, or no such option
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
     made.bind(("127.0.0.1", 0))
     made.setblocking(False)
     return made
