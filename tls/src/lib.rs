@@ -50,6 +50,7 @@ pub mod retry;
 mod rules;
 mod rustls;
 pub mod session;
+mod stopwatch;
 mod x509;
 
 #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
@@ -67,6 +68,7 @@ pub use protection::Opened;
 pub use protection::limits::Limits;
 pub use rustls_pki_types as pki_types;
 pub use session::{ExportError, Session};
+pub use stopwatch::{CryptoTime, NanosecondClock, SAMPLED};
 
 /// Bytes that sealing adds: the AEAD's tag (RFC 9001 §5.3).
 pub const TAG_LENGTH: usize = 16;

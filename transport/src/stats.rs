@@ -154,6 +154,8 @@ pub struct Stats {
     pub key_updates_local: u64,
     /// Key updates that the peer began.
     pub key_updates_peer: u64,
+    /// What packet protection cost, if it is [measured](crate::Connection::measure_crypto).
+    pub crypto_time: tls::CryptoTime,
     /// Paths validated.
     pub paths_validated: u64,
     /// Paths whose validation failed.
@@ -209,6 +211,7 @@ impl Default for Stats {
             datagrams_received: 0,
             key_updates_local: 0,
             key_updates_peer: 0,
+            crypto_time: tls::CryptoTime::default(),
             paths_validated: 0,
             paths_failed: 0,
             migrations: [0; 3],

@@ -12,7 +12,7 @@ use telemetry::path::{MigrationKind, MigrationResult, ProbeResult, ValidationRes
 use telemetry::recovery::{EcnValidation, LossTrigger};
 use telemetry::stream::{StreamOutcome, StreamType};
 use telemetry::timer::Timer;
-use telemetry::tls::{Alert, CipherSuite, EarlyData, Group, HandshakeResult, Resumption};
+use telemetry::tls::{Alert, CipherSuite, CryptoOperation, EarlyData, Group, HandshakeResult, Resumption};
 use telemetry::{Label as _, ShardMetrics, Share};
 use transport::Connection;
 use transport::connection::State;
@@ -218,6 +218,13 @@ impl Count {
         add_streams(metrics, stats, side);
         metrics.tls.key_updates[Initiator::Local].add(stats.key_updates_local);
         metrics.tls.key_updates[Initiator::Peer].add(stats.key_updates_peer);
+        for (operation, nanoseconds) in [
+            (CryptoOperation::Seal, stats.crypto_time.seal),
+            (CryptoOperation::Open, stats.crypto_time.open),
+            (CryptoOperation::HeaderProtection, stats.crypto_time.header_protection),
+        ] {
+            metrics.tls.crypto_time[operation].add(Duration::from_nanos(nanoseconds));
+        }
         metrics.tls.decrypt_failures.add_all(&stats.decrypt_failures);
         metrics.dispatcher.amplification_blocked.add(stats.amplification_blocked);
         metrics.connection.ids[IdEvent::Issued].add(stats.connection_ids_issued);

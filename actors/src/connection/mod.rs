@@ -94,7 +94,8 @@ pub(crate) struct State {
 impl ConnectionActor {
     /// Starts the actors of a connection on the current shard.
     pub(crate) fn start(start: Start) -> Addr<Self> {
-        let Start { machine, port, stage, key, generation, input_credit, controller, buffers } = start;
+        let Start { mut machine, port, stage, key, generation, input_credit, controller, buffers } = start;
+        machine.measure_crypto(clock::nanoseconds);
         let congestion = (controller.name(), controller.state());
         let count = count::Count::new(&machine, port.clone(), congestion, stage.meter.clone(), clock::now());
         let state = State { machine, promoted: HashMap::default(), count };

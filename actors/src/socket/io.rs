@@ -5,6 +5,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use recovery::Ecn;
@@ -168,6 +169,16 @@ impl SocketIo {
             Self::Udp(udp) => udp.poll_receive(cx, buffers, received),
             #[cfg(test)]
             Self::Memory(memory) => memory.poll_receive(cx, buffers, received),
+        }
+    }
+
+    /// How long the first datagram of the last call had waited in the kernel, if that was measured: on one call in
+    /// [`RECEIVE_SAMPLED`](super::udp::RECEIVE_SAMPLED). It is said once.
+    pub(crate) fn take_receive_latency(&mut self) -> Option<Duration> {
+        match self {
+            Self::Udp(udp) => udp.take_receive_latency(),
+            #[cfg(test)]
+            Self::Memory(_) => None,
         }
     }
 

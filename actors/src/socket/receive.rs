@@ -149,6 +149,9 @@ impl Stream for Incoming {
             match ready!(result) {
                 Ok(()) => {
                     this.errors = 0;
+                    if let Some(latency) = this.socket.borrow_mut().take_receive_latency() {
+                        this.meter.metrics().socket.receive_latency.record_time(latency);
+                    }
                     this.yields = true;
                     return Poll::Ready(Some(this.batch()));
                 }

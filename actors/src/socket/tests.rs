@@ -449,6 +449,21 @@ fn errors_on_a_real_socket_stop_nothing_and_leave_offloads_on() {
 }
 
 #[test]
+fn how_long_datagrams_wait_in_the_kernel_is_measured_now_and_then() {
+    running(async {
+        let (sender, mut receiver) = (on_loopback(), on_loopback());
+        for _ in 0..=udp::RECEIVE_SAMPLED {
+            sender.send(receiver.address, b"now", 3);
+            assert_eq!(receiver.received(3).await.len(), 1, "a look leaves the datagram where it is");
+        }
+        let count = receiver.meter.value("quicast_socket_receive_latency_seconds_count");
+        assert_eq!(count, 2.0, "the first call and the one after {} more", udp::RECEIVE_SAMPLED - 1);
+        let sum = receiver.meter.value("quicast_socket_receive_latency_seconds_sum");
+        assert!((0.0..60.0).contains(&sum), "{sum} s: not the difference of two readings of one clock");
+    });
+}
+
+#[test]
 fn what_the_kernel_drops_is_counted() {
     running(async {
         let mut sockets = bind::bind(address(0), 1, 16_384).unwrap();

@@ -3,13 +3,15 @@
 
 use std::io::{self, IoSliceMut};
 use std::net::{SocketAddr, UdpSocket};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
 use codec::Time;
 use nix::errno::Errno;
+#[cfg(target_os = "linux")]
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt};
 use quinn_udp::{EcnCodepoint, RecvMeta, Transmit, UdpSocketState};
 use recovery::Ecn;
 use tokio::io::Interest;
@@ -20,6 +22,11 @@ use crate::clock;
 
 /// Receive buffers filled by one call, at most.
 pub(crate) const RECEIVE_MESSAGES: usize = 16;
+/// Bytes of control messages that a look at a datagram has room for.
+#[cfg(target_os = "linux")]
+const CONTROL: usize = 256;
+/// One receive call in so many measures how long the kernel kept the first datagram.
+pub(crate) const RECEIVE_SAMPLED: u32 = 64;
 /// After so many refusals without a success between, segmentation offload is left alone …
 const REFUSALS: u8 = 3;
 /// … for so long. A route may have changed since.
@@ -63,6 +70,9 @@ pub(crate) struct UdpIo {
     granted: KernelBuffers,
     reuseport_filter: bool,
     inode: Option<u64>,
+    /// Receive calls until the next that is measured.
+    until_sample: u32,
+    receive_latency: Option<Duration>,
     refusals: u8,
     paused_until: Option<Time>,
 }
@@ -73,7 +83,18 @@ impl UdpIo {
         let state = state(&socket)?;
         let inode = kernel::inode(&socket);
         let socket = tokio::net::UdpSocket::from_std(socket)?;
-        Ok(Self { socket, state, local, granted, reuseport_filter, inode, refusals: 0, paused_until: None })
+        Ok(Self {
+            socket,
+            state,
+            local,
+            granted,
+            reuseport_filter,
+            inode,
+            until_sample: 0,
+            receive_latency: None,
+            refusals: 0,
+            paused_until: None,
+        })
     }
 
     pub(super) const fn kernel_buffers(&self) -> KernelBuffers {
@@ -102,12 +123,22 @@ impl UdpIo {
     ) -> Poll<io::Result<()>> {
         loop {
             ready!(self.socket.poll_recv_ready(cx))?;
+            if self.until_sample == 0 {
+                self.receive_latency = self.socket.try_io(Interest::READABLE, || waited(&self.socket)).ok();
+            }
             let read = || receive(&self.state, &self.socket, buffers, received);
             match self.socket.try_io(Interest::READABLE, read) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => return Poll::Ready(result),
+                result => {
+                    self.until_sample = self.until_sample.checked_sub(1).unwrap_or(RECEIVE_SAMPLED - 1);
+                    return Poll::Ready(result);
+                }
             }
         }
+    }
+
+    pub(super) fn take_receive_latency(&mut self) -> Option<Duration> {
+        self.receive_latency.take()
     }
 
     pub(super) fn send(&mut self, outgoing: &Outgoing<'_>) -> Result<(), SendError> {
@@ -168,10 +199,39 @@ impl UdpIo {
 fn state<S: AsFd>(socket: &S) -> io::Result<UdpSocketState> {
     let state = UdpSocketState::new(socket.into())?;
     // `quinn-udp` 0.6.3 has room for 96 bytes of control messages. With the timestamp that it asks for, a datagram of a GRO
-    // batch comes with 112 (IPv6: 120), and what does not fit is the ECN mark.
+    // batch comes with 112 (IPv6: 120), and what does not fit is the ECN mark. The kernel goes on noting when datagrams
+    // arrive, for `waited`.
     #[cfg(target_os = "linux")]
-    nix::sys::socket::setsockopt(socket, nix::sys::socket::sockopt::ReceiveTimestampns, &false)?;
+    setsockopt(socket, sockopt::ReceiveTimestampns, &false)?;
     Ok(state)
+}
+
+/// How long the next datagram has been waiting to be read.
+///
+/// It is looked at and left where it is. Only for this one look the socket says when it came.
+#[cfg(target_os = "linux")]
+fn waited<S: AsFd + AsRawFd>(socket: &S) -> io::Result<Duration> {
+    setsockopt(socket, sockopt::ReceiveTimestampns, &true)?;
+    let mut control = nix::cmsg_space!([u8; CONTROL]);
+    let mut byte = [0];
+    let mut slices = [IoSliceMut::new(&mut byte)];
+    let peeked = recvmsg::<()>(socket.as_raw_fd(), &mut slices, Some(&mut control), MsgFlags::MSG_PEEK);
+    let arrived = peeked.map_err(io::Error::from).and_then(|message| {
+        let mut messages = message.cmsgs()?;
+        messages
+            .find_map(|control| match control {
+                ControlMessageOwned::ScmTimestampns(arrived) => Some(Duration::from(arrived)),
+                _ => None,
+            })
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
+    });
+    setsockopt(socket, sockopt::ReceiveTimestampns, &false)?;
+    Ok(clock::unix_time().saturating_sub(arrived?))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn waited<S: AsFd>(_: &S) -> io::Result<Duration> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 fn receive(

@@ -14,6 +14,7 @@ use crate::error::{KeyUpdateError, OpenError};
 use crate::protection::header::{self, Unprotected};
 use crate::protection::{self, Opened};
 use crate::rustls::{HeaderKey, Keys, PacketKey, PacketKeys, Secrets};
+use crate::stopwatch::Lap;
 
 pub(super) struct OneRtt {
     local_header: HeaderKey,
@@ -77,6 +78,7 @@ impl OneRtt {
         packet_number_offset: usize,
         expected: u64,
         keep_until: Time,
+        lap: &mut Lap,
     ) -> Result<Opened, OpenError> {
         //= https://www.rfc-editor.org/rfc/rfc9001#section-9.5
         //# After receiving a key update, an endpoint SHOULD
@@ -85,8 +87,11 @@ impl OneRtt {
         self.derive_next();
         let unprotected = header::unprotect(&self.remote_header, packet, packet_number_offset, expected)
             .ok_or(OpenError::Undecryptable)?;
+        lap.mark(|time| &mut time.header_protection);
         let flipped = unprotected.key_phase() != self.phase;
-        let generation = self.attempt(packet, &unprotected, flipped).ok_or(OpenError::Undecryptable)?;
+        let attempt = self.attempt(packet, &unprotected, flipped);
+        lap.mark(|time| &mut time.open);
+        let generation = attempt.ok_or(OpenError::Undecryptable)?;
         let number = unprotected.number;
         match generation {
             Generation::Current => self.on_current(number, keep_until),

@@ -7,6 +7,7 @@ use crate::error::{OpenError, SealError};
 use crate::level::Level;
 use crate::protection::{self, Opened};
 use crate::rustls::{DirectionalKeys, HeaderKey, PacketKey};
+use crate::stopwatch::Lap;
 
 impl KeyRing {
     /// Opens one packet in place.
@@ -31,6 +32,7 @@ impl KeyRing {
             return Err(OpenError::KeysUnavailable);
         }
         let last = last_bytes(packet);
+        let mut lap = self.stopwatch.open();
         // Header protection, packet number and payload together, without a way out in between that would take less time
         // (RFC 9001 §9.5).
         let opened = match level {
@@ -39,27 +41,31 @@ impl KeyRing {
                 packet,
                 packet_number_offset,
                 expected_number,
+                &mut lap,
             ),
             Level::ZeroRtt => open_with(
                 self.zero_rtt.as_ref().map(|level| &level.keys),
                 packet,
                 packet_number_offset,
                 expected_number,
+                &mut lap,
             ),
             Level::Handshake => open_with(
                 self.handshake.as_ref().map(|level| &level.keys.remote),
                 packet,
                 packet_number_offset,
                 expected_number,
+                &mut lap,
             ),
             Level::OneRtt => match &mut self.one_rtt {
                 Some(one_rtt) => {
                     one_rtt.on_tick(now);
-                    one_rtt.open(packet, packet_number_offset, expected_number, now + self.pto * 3)
+                    one_rtt.open(packet, packet_number_offset, expected_number, now + self.pto * 3, &mut lap)
                 }
                 None => Err(OpenError::KeysUnavailable),
             },
         };
+        self.stopwatch.add(&lap);
         match opened {
             Ok(opened) => {
                 self.on_opened(level, &opened, now);
@@ -92,6 +98,7 @@ impl KeyRing {
         payload_offset: usize,
     ) -> Result<(), SealError> {
         let limits = self.limits;
+        let mut lap = self.stopwatch.seal();
         let (keys, sealed): (Option<(&_, &PacketKey)>, u64) = match level {
             Level::Initial => local(self.initial.as_ref().map(|level| (&level.keys.local, level.sealed))),
             //= https://www.rfc-editor.org/rfc/rfc9001#section-5.6
@@ -118,8 +125,9 @@ impl KeyRing {
         let result = if sealed >= limits.confidentiality(packet_key.confidentiality_limit()) {
             Err(SealError::ConfidentialityLimit)
         } else {
-            protection::seal(header_key, packet_key, number, packet, packet_number_offset, payload_offset)
+            protection::seal(header_key, packet_key, number, packet, packet_number_offset, payload_offset, &mut lap)
         };
+        self.stopwatch.add(&lap);
         match result {
             Ok(()) => self.on_sealed(level, number),
             Err(_) => count(&mut self.counters.seal_failures, level),
@@ -178,10 +186,11 @@ fn open_with(
     packet: &mut [u8],
     packet_number_offset: usize,
     expected_number: u64,
+    lap: &mut Lap,
 ) -> Result<Opened, OpenError> {
     let keys = keys.ok_or(OpenError::KeysUnavailable)?;
     let unprotected =
-        protection::open(keys, packet, packet_number_offset, expected_number).ok_or(OpenError::Undecryptable)?;
+        protection::open(keys, packet, packet_number_offset, expected_number, lap).ok_or(OpenError::Undecryptable)?;
     protection::opened(unprotected, packet, false, false)
 }
 

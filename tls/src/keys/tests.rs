@@ -9,6 +9,7 @@ use crate::development::key_rings;
 use crate::error::{OpenError, SealError};
 use crate::protection;
 use crate::rustls::{Secrets, public_keys};
+use crate::stopwatch::Stopwatch;
 
 const NUMBER_OFFSET: usize = 9;
 const PTO: Duration = Duration::from_millis(100);
@@ -105,10 +106,11 @@ fn chacha20_poly1305_vector(key: &str, iv: &str, header_key: &str, protected: &s
     let mut packet = [0; 21];
     packet[..5].copy_from_slice(&hexadecimal::<5>("4200bff401"));
     let number = 654_360_564;
-    protection::seal(&keys().header, &keys().packet, number, &mut packet, 1, 4).unwrap();
+    protection::seal(&keys().header, &keys().packet, number, &mut packet, 1, 4, &mut Stopwatch::default().seal())
+        .unwrap();
     assert_eq!(packet, hexadecimal(protected));
 
-    let opened = protection::open(&keys(), &mut packet, 1, number).unwrap();
+    let opened = protection::open(&keys(), &mut packet, 1, number, &mut Stopwatch::default().open()).unwrap();
     assert_eq!((opened.number, opened.payload_offset), (number, 4));
     assert_eq!(packet[..5], hexadecimal::<5>("4200bff401"));
 }

@@ -16,6 +16,7 @@ use core::ops::Range;
 use crate::TAG_LENGTH;
 use crate::error::{OpenError, SealError};
 use crate::rustls::{DirectionalKeys, HeaderKey, PacketKey};
+use crate::stopwatch::Lap;
 use header::SAMPLE_END;
 
 /// A packet that was opened: authentic, and in plain text.
@@ -41,6 +42,7 @@ pub(crate) fn seal(
     packet: &mut [u8],
     packet_number_offset: usize,
     payload_offset: usize,
+    lap: &mut Lap,
 ) -> Result<(), SealError> {
     let fits = packet_number_offset > 0
         && (packet_number_offset + 1..=packet_number_offset + 4).contains(&payload_offset)
@@ -57,9 +59,12 @@ pub(crate) fn seal(
     //# including the unprotected packet number.
     let tag = packet_key.seal(number, header, payload).ok_or(SealError::Malformed)?;
     tag_room.copy_from_slice(&tag);
+    lap.mark(|time| &mut time.seal);
     //= https://www.rfc-editor.org/rfc/rfc9001#section-5.4.1
     //# Header protection is applied after packet protection is applied
-    if header::protect(header_key, packet, packet_number_offset) { Ok(()) } else { Err(SealError::Malformed) }
+    let protected = header::protect(header_key, packet, packet_number_offset);
+    lap.mark(|time| &mut time.header_protection);
+    if protected { Ok(()) } else { Err(SealError::Malformed) }
 }
 
 /// Decrypts the payload of a packet whose header is already unmasked. False if it is not authentic.
@@ -78,9 +83,13 @@ pub(crate) fn open(
     packet: &mut [u8],
     packet_number_offset: usize,
     expected: u64,
+    lap: &mut Lap,
 ) -> Option<header::Unprotected> {
     let unprotected = header::unprotect(&keys.header, packet, packet_number_offset, expected)?;
-    open_payload(&keys.packet, packet, unprotected.number, unprotected.payload_offset).then_some(unprotected)
+    lap.mark(|time| &mut time.header_protection);
+    let is_authentic = open_payload(&keys.packet, packet, unprotected.number, unprotected.payload_offset);
+    lap.mark(|time| &mut time.open);
+    is_authentic.then_some(unprotected)
 }
 
 /// The last look at an authentic packet.
