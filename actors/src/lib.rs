@@ -60,7 +60,7 @@ mod timer;
 mod warden;
 
 pub use api::connection::{
-    CongestionChange, Connection, ConnectionInfo, ConnectionStats, SendDatagramError, SetCongestionError,
+    CongestionChange, Connection, ConnectionInfo, ConnectionStats, RunError, SendDatagramError, SetCongestionError,
 };
 pub use api::endpoint::{BuildError, ConnectError, Connecting, Endpoint, EndpointBuilder, RebindError};
 pub use api::error::{ReadError, ReadExactError, ReadToEndError, WriteError};

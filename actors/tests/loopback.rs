@@ -6,7 +6,7 @@ mod support;
 
 use std::time::Duration;
 
-use quicast::{BuildError, CloseReason, ConnectError, Endpoint, RetryPolicy, TransportConfig, Version};
+use quicast::{BuildError, CloseReason, ConnectError, Endpoint, RetryPolicy, RunError, TransportConfig, Version};
 use support::*;
 
 #[tokio::test]
@@ -311,4 +311,33 @@ fn handles_may_be_sent_shared_and_cloned() {
     is::<quicast::Connection>();
     may_be_sent::<quicast::Incoming>();
     may_be_sent::<quicast::Connecting>();
+}
+
+#[tokio::test]
+async fn a_task_runs_on_the_thread_of_its_connection() {
+    in_time(async {
+        let server = server().shards(1).service(echo).start().unwrap();
+        let client = client();
+        let connection = client.connect(server.local_addr(), "localhost").await.unwrap();
+        let here = std::thread::current().id();
+        let on_shard = || connection.run_on_shard(|_| async { std::thread::current().id() });
+        let there = on_shard().await.unwrap();
+        assert_ne!(there, here);
+        assert_eq!(on_shard().await.unwrap(), there);
+        // What it holds need not be `Send`.
+        let echoed = connection.run_on_shard(|connection| async move {
+            let length = std::rc::Rc::new(100_000);
+            round_trip(&connection, *length).await.is_ok()
+        });
+        assert!(echoed.await.unwrap());
+        let panics = connection.run_on_shard(|connection| async move {
+            assert!(connection.close_reason().is_some(), "the connection is open");
+        });
+        assert_eq!(panics.await, Err(RunError::Ended));
+        round_trip(&connection, 1_000).await.unwrap();
+        connection.close(0, b"");
+        client.wait_idle().await;
+        assert_eq!(connection.run_on_shard(|_| async {}).await, Err(RunError::Closed));
+    })
+    .await;
 }

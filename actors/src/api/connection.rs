@@ -14,7 +14,7 @@ use transport::stats::Stats;
 
 use super::recv_stream::RecvStream;
 use super::send_stream::SendStream;
-use crate::connection::messages::{CloseConnection, SendDatagram, SetCongestion, UpdateKeys};
+use crate::connection::messages::{CloseConnection, RunTask, SendDatagram, SetCongestion, UpdateKeys};
 use crate::port::ConnectionPort;
 
 /// A QUIC connection.
@@ -157,6 +157,30 @@ impl Connection {
         answer.await.unwrap_or(Err(tls::KeyUpdateError::KeysUnavailable))
     }
 
+    /// Runs a task on the thread that the connection lives on, and waits for what it returns: no hop between threads for the
+    /// connection's bytes, as for a [service](crate::EndpointBuilder::service). The task must not block. It goes on when
+    /// nobody waits for it any more.
+    ///
+    /// # Errors
+    /// [`RunError`] if the connection was over already, or the task did not come to its end.
+    pub async fn run_on_shard<F, S, T>(&self, task: F) -> Result<T, RunError>
+    where
+        F: FnOnce(Self) -> S + Send + 'static,
+        S: Future<Output = T> + 'static,
+        T: Send + 'static,
+    {
+        let orders = self.port.orders().ok_or(RunError::Closed)?;
+        let (reply, answer) = oneshot::channel();
+        let connection = self.clone();
+        let start = move || {
+            actix::spawn(async move {
+                let _nobody_waits = reply.send(task(connection).await);
+            });
+        };
+        orders.run.do_send(RunTask(Box::new(start)));
+        answer.await.map_err(|_| RunError::Ended)
+    }
+
     /// Sends an unreliable datagram (RFC 9221). When too many wait to be sent, the oldest is dropped.
     ///
     /// # Errors
@@ -200,6 +224,17 @@ pub enum SendDatagramError {
     /// The connection is over.
     #[error("the connection is closed")]
     Closed,
+}
+
+/// Why a task on a connection's thread gave no result.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum RunError {
+    /// The connection is over.
+    #[error("the connection is closed")]
+    Closed,
+    /// It panicked, or the endpoint's thread ended first.
+    #[error("the task ended without a result: it panicked, or its endpoint was shut down")]
+    Ended,
 }
 
 /// Why the congestion controller was not changed.

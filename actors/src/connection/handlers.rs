@@ -5,8 +5,8 @@ use telemetry::actor::ActorType;
 
 use super::ConnectionActor;
 use super::messages::{
-    CloseConnection, ConnectionInput, LocalAddressChanged, Promoted, SendDatagram, SetCongestion, SnapshotTaken,
-    StageRestarted, StatelessResetReceived, StreamsOutput, UpdateKeys, WindowUpdated,
+    CloseConnection, ConnectionInput, LocalAddressChanged, Promoted, RunTask, SendDatagram, SetCongestion,
+    SnapshotTaken, StageRestarted, StatelessResetReceived, StreamsOutput, UpdateKeys, WindowUpdated,
 };
 use crate::api::connection::{CongestionChange, SetCongestionError};
 use crate::clock;
@@ -128,6 +128,14 @@ impl Handler<SendDatagram> for ConnectionActor {
                 state.count.datagram_too_large();
             }
         });
+    }
+}
+
+impl Handler<RunTask> for ConnectionActor {
+    type Result = ();
+
+    fn handle(&mut self, RunTask(task): RunTask, _: &mut Context<Self>) {
+        task();
     }
 }
 

@@ -93,6 +93,17 @@ pub(crate) struct UpdateKeys {
     pub(crate) reply: oneshot::Sender<Result<(), tls::KeyUpdateError>>,
 }
 
+/// Start a task of the application on this thread. From: handles.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct RunTask(pub(crate) Box<dyn FnOnce() + Send>);
+
+impl std::fmt::Debug for RunTask {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RunTask")
+    }
+}
+
 /// The peer's stateless reset arrived (RFC 9000 §10.3). From: the dispatcher.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
@@ -129,6 +140,7 @@ mod tests {
             size::<SetCongestion>(),
             size::<SendDatagram>(),
             size::<UpdateKeys>(),
+            size::<RunTask>(),
         ];
         assert!(sizes.iter().all(|size| *size <= 64), "{sizes:?}");
     }

@@ -227,7 +227,8 @@ impl Actor for ConnectionActor {
             close: address.clone().recipient(),
             congestion: address.clone().recipient(),
             datagram: address.clone().recipient(),
-            update_keys: address.recipient(),
+            update_keys: address.clone().recipient(),
+            run: address.recipient(),
         });
         self.open_turn(context);
     }

@@ -14,7 +14,7 @@ use transport::connection::HandshakeData;
 use transport::output::CloseReason;
 
 use super::stream::StreamPort;
-use crate::connection::messages::{CloseConnection, SendDatagram, SetCongestion, UpdateKeys};
+use crate::connection::messages::{CloseConnection, RunTask, SendDatagram, SetCongestion, UpdateKeys};
 use crate::streams::messages::StreamsWork;
 
 /// Consumed bytes of a connection that are always worth a message by themselves.
@@ -36,6 +36,7 @@ pub(crate) struct Orders {
     pub(crate) congestion: Recipient<SetCongestion>,
     pub(crate) datagram: Recipient<SendDatagram>,
     pub(crate) update_keys: Recipient<UpdateKeys>,
+    pub(crate) run: Recipient<RunTask>,
 }
 
 /// How many streams of each kind may be opened here, and how many were.
