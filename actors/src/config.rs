@@ -46,6 +46,8 @@ pub(crate) struct EndpointConfig {
     /// How connections are accepted; `None`: not at all.
     pub(crate) server: Option<Arc<tls::ServerConfig>>,
     pub(crate) retry: RetryPolicy,
+    /// How long after the last datagram a socket looks for more without sleeping.
+    pub(crate) busy_poll: Duration,
     /// Shards in all, over all addresses.
     pub(crate) shards: usize,
 }

@@ -112,7 +112,7 @@ impl Shard {
         Ok(Self {
             stage: Stage::new(shard, meter, receive_pool, send_pool),
             roster: Roster::new(Endpoint::new(settings, &secrets, &seed)),
-            socket: SharedSocket::new(socket)?,
+            socket: SharedSocket::new(socket, config.busy_poll)?,
             directory,
             transport: config.transport,
             forwarding,

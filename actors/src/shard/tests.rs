@@ -32,7 +32,13 @@ struct Shared {
 impl Shared {
     fn new(shards: usize, server: Option<Arc<tls::ServerConfig>>, service: Option<Service>) -> Self {
         Self {
-            config: EndpointConfig { transport: Arc::default(), server, retry: RetryPolicy::Never, shards },
+            config: EndpointConfig {
+                transport: Arc::default(),
+                server,
+                retry: RetryPolicy::Never,
+                busy_poll: Duration::ZERO,
+                shards,
+            },
             directory: Arc::default(),
             forwarding: (0..shards).map(|_| arc_swap::ArcSwapOption::empty()).collect(),
             registry: telemetry::Registry::new(&telemetry::Setup { shards, ..telemetry::Setup::default() }),

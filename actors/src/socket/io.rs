@@ -119,9 +119,11 @@ pub(crate) enum SocketIo {
 
 impl SocketIo {
     /// Registers the socket with the runtime of this thread.
-    pub(crate) fn new(bound: BoundSocket) -> io::Result<Self> {
+    ///
+    /// `busy_poll`: how long after the last datagram it is looked for more without sleeping.
+    pub(crate) fn new(bound: BoundSocket, busy_poll: Duration) -> io::Result<Self> {
         Ok(match bound {
-            BoundSocket::Udp(udp) => Self::Udp(UdpIo::new(udp)?),
+            BoundSocket::Udp(udp) => Self::Udp(UdpIo::new(udp, busy_poll)?),
             #[cfg(test)]
             BoundSocket::Memory(memory) => Self::Memory(memory),
         })

@@ -15,11 +15,13 @@
 //! |---|---|
 //! | `io.rs` | what a socket can do; `udp.rs`, `memory.rs`: the kernel's, and one for tests |
 //! | `bind.rs` | one port for all shards |
+//! | `busy.rs` | looking again instead of sleeping |
 //! | `receive.rs` | batches from the kernel |
 //! | `send.rs` | batches to the kernel |
 //! | `kernel.rs` | what the kernel dropped |
 
 pub(crate) mod bind;
+mod busy;
 pub(crate) mod io;
 mod kernel;
 #[cfg(test)]
@@ -62,7 +64,10 @@ const KERNEL_EFFORT: u32 = 1_000;
 
 /// A shard's socket, whoever uses it. Cloning gives another handle to the same one.
 #[derive(Clone, Debug)]
-pub(crate) struct SharedSocket(Rc<RefCell<SocketIo>>);
+pub(crate) struct SharedSocket {
+    io: Rc<RefCell<SocketIo>>,
+    busy_poll: Duration,
+}
 
 impl SharedSocket {
     /// Registers a socket with the runtime of this thread.
@@ -70,8 +75,9 @@ impl SharedSocket {
     /// # Errors
     ///
     /// What the kernel says, or that there is no runtime.
-    pub(crate) fn new(bound: BoundSocket) -> std::io::Result<Self> {
-        Ok(Self(Rc::new(RefCell::new(SocketIo::new(bound)?))))
+    pub(crate) fn new(bound: BoundSocket, busy_poll: Duration) -> std::io::Result<Self> {
+        let io = Rc::new(RefCell::new(SocketIo::new(bound, busy_poll)?));
+        Ok(Self { io, busy_poll })
     }
 }
 
@@ -104,10 +110,10 @@ pub(crate) struct SocketActor {
 impl SocketActor {
     pub(crate) fn new(parts: SocketParts) -> Self {
         let SocketParts { socket, receive_pool, send_pool, credit, dispatcher, owner, meter } = parts;
-        let queue = SendQueue::new(Rc::clone(&socket.0), send_pool, Rc::clone(&meter));
+        let queue = SendQueue::new(Rc::clone(&socket.io), send_pool, Rc::clone(&meter));
         let kernel_queue = meter.metrics().socket.receive_queue.share();
         // What was dropped before belongs to whoever used the socket before.
-        let kernel_drops = socket.0.borrow().kernel_counters().unwrap_or_default().drops;
+        let kernel_drops = socket.io.borrow().kernel_counters().unwrap_or_default().drops;
         Self {
             socket,
             receive_pool,
@@ -125,7 +131,7 @@ impl SocketActor {
     /// Says what the kernel offers and has granted.
     fn export(&self) {
         let metrics = &self.meter.metrics().socket;
-        let socket = self.socket.0.borrow();
+        let socket = self.socket.io.borrow();
         let offloads = socket.offloads();
         for (offload, used) in [
             (Offload::Gso, offloads.gso),
@@ -149,7 +155,7 @@ impl SocketActor {
         if now < self.kernel_asked_again {
             return;
         }
-        let counters = self.socket.0.borrow().kernel_counters();
+        let counters = self.socket.io.borrow().kernel_counters();
         let effort = clock::now() - now;
         self.kernel_asked_again = now + KERNEL_PERIOD.max(effort.saturating_mul(KERNEL_EFFORT));
         if let Some(counters) = counters {
@@ -167,13 +173,13 @@ impl Actor for SocketActor {
         self.meter.started(ActorType::Socket);
         self.export();
         let incoming = Incoming::new(
-            Rc::clone(&self.socket.0),
+            Rc::clone(&self.socket.io),
             self.receive_pool.clone(),
             self.credit.clone(),
             Rc::clone(&self.meter),
         );
         ctx.add_stream(incoming);
-        ctx.add_stream(Resumptions { socket: Rc::clone(&self.socket.0), waiting: Rc::clone(&self.queue.waiting) });
+        ctx.add_stream(Resumptions { socket: Rc::clone(&self.socket.io), waiting: Rc::clone(&self.queue.waiting) });
     }
 
     fn stopped(&mut self, _: &mut Context<Self>) {
@@ -221,9 +227,9 @@ impl Handler<Rebind> for SocketActor {
 
     fn handle(&mut self, order: Rebind, _: &mut Context<Self>) {
         let started = self.meter.handled(ActorType::Socket);
-        match SocketIo::new(order.socket) {
+        match SocketIo::new(order.socket, self.socket.busy_poll) {
             Ok(socket) => {
-                *self.socket.0.borrow_mut() = socket;
+                *self.socket.io.borrow_mut() = socket;
                 self.kernel_drops = 0;
                 self.export();
                 self.queue.resume();

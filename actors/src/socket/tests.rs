@@ -27,13 +27,17 @@ struct Stage {
 }
 
 fn stage(bound: BoundSocket, receive_buffers: usize, send_buffers: usize) -> Stage {
+    stage_that_looks(bound, receive_buffers, send_buffers, Duration::ZERO)
+}
+
+fn stage_that_looks(bound: BoundSocket, receive_buffers: usize, send_buffers: usize, busy_poll: Duration) -> Stage {
     let meter = Meter::for_tests();
     let (heard, down) = (Recorder::start(), Recorder::start());
     let credit = Credit::new(&meter, Edge::SocketDispatcher, DISPATCHER_BATCHES);
     let receive_pool = ReceivePool::new(&meter, receive_buffers);
     let send_pool = SendPool::new(&meter, send_buffers);
     let address = bound.local_address();
-    let socket = SharedSocket::new(bound).unwrap();
+    let socket = SharedSocket::new(bound, busy_poll).unwrap();
     let parts = SocketParts {
         socket,
         receive_pool: receive_pool.clone(),
@@ -480,6 +484,27 @@ fn what_the_kernel_drops_is_counted() {
         receiver.heard.next().await;
         settle().await;
         assert!(receiver.meter.value("quicast_socket_kernel_drops_total{shard=\"0\"}") > 100.0);
+    });
+}
+
+#[test]
+fn a_socket_that_looks_for_datagrams_finds_them_before_it_sleeps_and_after() {
+    running(async {
+        let bound = bind::bind(address(0), 1, bind::KERNEL_BUFFER).unwrap().remove(0);
+        let mut receiver = stage_that_looks(bound, 16, 8, Duration::from_millis(1));
+        let sender = on_loopback();
+        let mut pauses = tokio::time::interval(Duration::from_millis(3));
+        for round in 0..40 {
+            sender.send(receiver.address, b"look", 4);
+            assert_eq!(receiver.received(4).await.len(), 1);
+            if round % 8 == 0 {
+                // It has given up looking, and is woken by the kernel, or by what it sends itself.
+                pauses.tick().await;
+                pauses.tick().await;
+                receiver.send(sender.address, b"stir", 4);
+            }
+        }
+        assert_eq!(receiver.errors("receive", "eagain"), 0.0);
     });
 }
 

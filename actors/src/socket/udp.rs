@@ -4,7 +4,7 @@
 use std::io::{self, IoSliceMut};
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -16,6 +16,7 @@ use quinn_udp::{EcnCodepoint, RecvMeta, Transmit, UdpSocketState};
 use recovery::Ecn;
 use tokio::io::Interest;
 
+use super::busy::BusyPoll;
 use super::io::{KernelBuffers, KernelCounters, Offloads, Outgoing, Received, SendError};
 use super::kernel;
 use crate::clock;
@@ -75,10 +76,11 @@ pub(crate) struct UdpIo {
     receive_latency: Option<Duration>,
     refusals: u8,
     paused_until: Option<Time>,
+    busy: BusyPoll,
 }
 
 impl UdpIo {
-    pub(super) fn new(bound: BoundUdp) -> io::Result<Self> {
+    pub(super) fn new(bound: BoundUdp, busy_poll: Duration) -> io::Result<Self> {
         let BoundUdp { socket, local, granted, reuseport_filter } = bound;
         let state = state(&socket)?;
         let inode = kernel::inode(&socket);
@@ -94,6 +96,7 @@ impl UdpIo {
             receive_latency: None,
             refusals: 0,
             paused_until: None,
+            busy: BusyPoll::new(busy_poll),
         })
     }
 
@@ -121,20 +124,34 @@ impl UdpIo {
         buffers: &mut [BytesMut],
         received: &mut Vec<Received>,
     ) -> Poll<io::Result<()>> {
-        loop {
-            ready!(self.socket.poll_recv_ready(cx))?;
+        let result = loop {
+            if self.busy.is_on() {
+                match receive(&self.state, &self.socket, buffers, received) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        // Others first.
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                    result => break result,
+                }
+            }
+            let Poll::Ready(ready) = self.socket.poll_recv_ready(cx) else {
+                self.busy.sleep(cx.waker());
+                return Poll::Pending;
+            };
+            ready?;
             if self.until_sample == 0 {
                 self.receive_latency = self.socket.try_io(Interest::READABLE, || waited(&self.socket)).ok();
             }
             let read = || receive(&self.state, &self.socket, buffers, received);
             match self.socket.try_io(Interest::READABLE, read) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => {
-                    self.until_sample = self.until_sample.checked_sub(1).unwrap_or(RECEIVE_SAMPLED - 1);
-                    return Poll::Ready(result);
-                }
+                result => break result,
             }
-        }
+        };
+        self.until_sample = self.until_sample.checked_sub(1).unwrap_or(RECEIVE_SAMPLED - 1);
+        self.busy.stir();
+        Poll::Ready(result)
     }
 
     pub(super) fn take_receive_latency(&mut self) -> Option<Duration> {
@@ -155,6 +172,7 @@ impl UdpIo {
         let sent = self.socket.try_io(Interest::WRITABLE, write);
         match sent {
             Ok(()) => {
+                self.busy.stir();
                 if several {
                     self.refusals = 0;
                 }
