@@ -215,7 +215,7 @@ impl Connection {
             side,
             version,
             state: State::Handshaking,
-            session: Some(session),
+            session: Some(Box::new(session)),
             handshake: Some(Box::new(handshake)),
             handshake_data: None,
             keys,
@@ -358,7 +358,7 @@ impl Connection {
         if self.peer.is_some() {
             return Ok(());
         }
-        let Some(encoded) = self.session.as_ref().and_then(Session::peer_parameters) else { return Ok(()) };
+        let Some(encoded) = self.session.as_ref().and_then(|session| session.peer_parameters()) else { return Ok(()) };
         let peer = TransportParameters::decode(encoded, self.side.peer())
             .map_err(|error| TransportError::transport_parameter(error.reason))?;
         if let Some(handshake) = &self.handshake {
@@ -400,7 +400,7 @@ impl Connection {
             self.handshake_done = true;
             self.paths.validate_current();
             // The tickets are written by now; what stays of TLS is keys.
-            if self.session.as_ref().is_some_and(Session::is_spent) {
+            if self.session.as_ref().is_some_and(|session| session.is_spent()) {
                 self.session = None;
             }
             self.on_handshake_confirmed();

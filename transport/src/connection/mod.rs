@@ -82,7 +82,7 @@ pub struct Connection {
     random: Random,
 
     /// Until TLS is done with: on a server until the last ticket is sent.
-    session: Option<Session>,
+    session: Option<Box<Session>>,
     /// Until the handshake is confirmed.
     handshake: Option<Box<Handshake>>,
     handshake_data: Option<Box<HandshakeData>>,

@@ -17,7 +17,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use codec::{Side, Time};
-use smallvec::SmallVec;
 
 use super::mtu::{MtuConfig, MtuDiscovery};
 use super::outcome::{Ended, Migration, MigrationKind, PathStats, ReceivedPacket};
@@ -32,9 +31,9 @@ use crate::peer_ids::PeerIds;
 pub struct Paths {
     pub(super) side: Side,
     pub(super) current: Path,
-    pub(super) others: SmallVec<[Path; PATHS - 1]>,
+    pub(super) others: Vec<Path>,
     // An address of which a datagram came that was not authenticated yet.
-    candidate: Option<Path>,
+    candidate: Option<Box<Path>>,
     // The last path that was validated and wide enough, while the current one is not.
     pub(super) fallback: Option<PathIndex>,
     pub(super) confirmed: bool,
@@ -56,7 +55,7 @@ impl Paths {
         Self {
             side,
             current,
-            others: SmallVec::new(),
+            others: Vec::new(),
             candidate: None,
             fallback: None,
             confirmed: false,
@@ -149,9 +148,9 @@ impl Paths {
         }
         self.may_begin(remote)?;
         let candidate = self.candidate.take().filter(|candidate| candidate.is_at(remote, local));
-        let index = candidate.as_ref().map(Path::index).or_else(|| self.free_index());
+        let index = candidate.as_ref().map(|candidate| candidate.index).or_else(|| self.free_index());
         let index = index.ok_or(DropReason::TooManyPaths)?;
-        let mut candidate = candidate.unwrap_or_else(|| self.make(index, remote, local, false));
+        let mut candidate = candidate.unwrap_or_else(|| Box::new(self.make(index, remote, local, false)));
         candidate.amplification.on_received(bytes as u64);
         self.candidate = Some(candidate);
         Ok(index)
@@ -367,7 +366,7 @@ impl Paths {
         if self.candidate.as_ref().is_none_or(|candidate| candidate.index != packet.path) {
             return Ok(());
         }
-        let Some(mut path) = self.candidate.take() else { return Ok(()) };
+        let Some(mut path) = self.candidate.take().map(|candidate| *candidate) else { return Ok(()) };
         if now < self.next_path_at {
             return Err(DropReason::TooOften);
         }
@@ -493,11 +492,11 @@ impl Paths {
     }
 
     fn all(&self) -> impl Iterator<Item = &Path> {
-        std::iter::once(&self.current).chain(&self.others).chain(&self.candidate)
+        std::iter::once(&self.current).chain(&self.others).chain(self.candidate.as_deref())
     }
 
     fn all_mut(&mut self) -> impl Iterator<Item = &mut Path> {
-        std::iter::once(&mut self.current).chain(&mut self.others).chain(&mut self.candidate)
+        std::iter::once(&mut self.current).chain(&mut self.others).chain(self.candidate.as_deref_mut())
     }
 }
 
