@@ -111,7 +111,7 @@ pub(crate) enum SendError {
 #[derive(Debug)]
 pub(crate) enum SocketIo {
     /// The kernel's.
-    Udp(UdpIo),
+    Udp(Box<UdpIo>),
     /// A simulated one.
     #[cfg(test)]
     Memory(MemorySocket),
@@ -123,7 +123,7 @@ impl SocketIo {
     /// `busy_poll`: how long after the last datagram it is looked for more without sleeping.
     pub(crate) fn new(bound: BoundSocket, busy_poll: Duration) -> io::Result<Self> {
         Ok(match bound {
-            BoundSocket::Udp(udp) => Self::Udp(UdpIo::new(udp, busy_poll)?),
+            BoundSocket::Udp(udp) => Self::Udp(Box::new(UdpIo::new(udp, busy_poll)?)),
             #[cfg(test)]
             BoundSocket::Memory(memory) => Self::Memory(memory),
         })

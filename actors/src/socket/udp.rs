@@ -15,6 +15,7 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, socko
 use quinn_udp::{EcnCodepoint, RecvMeta, Transmit, UdpSocketState};
 use recovery::Ecn;
 use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 use super::busy::BusyPoll;
 use super::io::{KernelBuffers, KernelCounters, Offloads, Outgoing, Received, SendError};
@@ -65,7 +66,10 @@ impl BoundUdp {
 /// A UDP socket in use.
 #[derive(Debug)]
 pub(crate) struct UdpIo {
-    socket: tokio::net::UdpSocket,
+    /// Woken for what arrives alone: to be told of room, too, would be a wake-up for every datagram that has left.
+    socket: AsyncFd<UdpSocket>,
+    /// While there is no room to send: the same socket, woken for that.
+    writer: Option<AsyncFd<UdpSocket>>,
     state: UdpSocketState,
     local: SocketAddr,
     granted: KernelBuffers,
@@ -84,9 +88,10 @@ impl UdpIo {
         let BoundUdp { socket, local, granted, reuseport_filter } = bound;
         let state = state(&socket)?;
         let inode = kernel::inode(&socket);
-        let socket = tokio::net::UdpSocket::from_std(socket)?;
+        let socket = watch(socket, Interest::READABLE)?;
         Ok(Self {
             socket,
+            writer: None,
             state,
             local,
             granted,
@@ -126,7 +131,7 @@ impl UdpIo {
     ) -> Poll<io::Result<()>> {
         let result = loop {
             if self.busy.is_on() {
-                match receive(&self.state, &self.socket, buffers, received) {
+                match receive(&self.state, self.socket.get_ref(), buffers, received) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         // Others first.
                         cx.waker().wake_by_ref();
@@ -135,17 +140,22 @@ impl UdpIo {
                     result => break result,
                 }
             }
-            let Poll::Ready(ready) = self.socket.poll_recv_ready(cx) else {
+            let Poll::Ready(ready) = self.socket.poll_read_ready(cx) else {
                 self.busy.sleep(cx.waker());
                 return Poll::Pending;
             };
-            ready?;
+            let (mut ready, socket) = (ready?, self.socket.get_ref());
             if self.until_sample == 0 {
-                self.receive_latency = self.socket.try_io(Interest::READABLE, || waited(&self.socket)).ok();
+                self.receive_latency = waited(socket).ok();
             }
-            let read = || receive(&self.state, &self.socket, buffers, received);
-            match self.socket.try_io(Interest::READABLE, read) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            match receive(&self.state, socket, buffers, received) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
+                Ok(()) if received.len() < buffers.len().min(RECEIVE_MESSAGES) => {
+                    // The kernel had no more: asking again would only hear that. (No error can hide behind what came: an
+                    // unconnected socket without IP_RECVERR reports none of the network's.)
+                    ready.clear_ready();
+                    break Ok(());
+                }
                 result => break result,
             }
         };
@@ -167,10 +177,7 @@ impl UdpIo {
             segment_size: several.then_some(outgoing.segment_size),
             src_ip: outgoing.local,
         };
-        // Forgets that the socket is writable if it says that it is not, so that `poll_writable` waits.
-        let write = || self.state.try_send((&self.socket).into(), &transmit);
-        let sent = self.socket.try_io(Interest::WRITABLE, write);
-        match sent {
+        match self.state.try_send(self.socket.get_ref().into(), &transmit) {
             Ok(()) => {
                 self.busy.stir();
                 if several {
@@ -196,7 +203,17 @@ impl UdpIo {
     }
 
     pub(super) fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.socket.poll_send_ready(cx)
+        if self.writer.is_none() {
+            let socket = self.socket.get_ref().try_clone()?;
+            // What became of it meanwhile is told at once.
+            self.writer = Some(watch(socket, Interest::WRITABLE)?);
+        }
+        let ready =
+            self.writer.as_ref().map_or(Poll::Ready(Ok(())), |writer| writer.poll_write_ready(cx).map_ok(|_| ()));
+        if ready.is_ready() {
+            self.writer = None;
+        }
+        ready
     }
 
     pub(super) fn segments(&self) -> usize {
@@ -207,10 +224,16 @@ impl UdpIo {
     /// may have been a matter of one destination (a smaller MTU, an address of ours that is gone), which must not slow down
     /// all others.
     fn renew(&mut self) {
-        if let Ok(state) = state(&self.socket) {
+        if let Ok(state) = state(self.socket.get_ref()) {
             self.state = state;
         }
     }
+}
+
+/// Registers a socket with the runtime of this thread, to be woken for this alone.
+#[expect(deprecated, reason = "its worry is a descriptor that changes or is closed meanwhile; this one is owned")]
+fn watch(socket: UdpSocket, interest: Interest) -> io::Result<AsyncFd<UdpSocket>> {
+    AsyncFd::with_interest(socket, interest)
 }
 
 /// Switches the offloads on.
@@ -254,7 +277,7 @@ fn waited<S: AsFd>(_: &S) -> io::Result<Duration> {
 
 fn receive(
     state: &UdpSocketState,
-    socket: &tokio::net::UdpSocket,
+    socket: &UdpSocket,
     buffers: &mut [BytesMut],
     received: &mut Vec<Received>,
 ) -> io::Result<()> {
