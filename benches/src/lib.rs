@@ -22,7 +22,7 @@ pub struct Case {
     pub name: &'static str,
     /// What one operation is.
     pub operation: &'static str,
-    /// How many operations the instructions are counted of.
+    /// How many operations the instructions are counted of; 0 if they are not.
     pub operations: u64,
     /// Bytes of payload in an operation, if that says something; otherwise 0.
     pub bytes: u64,
@@ -53,4 +53,26 @@ const COUNTED: &str = "counted";
 #[inline(never)]
 pub fn counted(work: &mut Work, operations: u64) {
     work(operations);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_case_runs() {
+        for case in cases::all().filter(|case| !case.is_part()) {
+            let mut work = (case.begin)();
+            counted(&mut work, 2);
+        }
+    }
+
+    #[test]
+    fn names_are_used_once() {
+        let mut names: Vec<&str> = cases::all().map(|case| case.name).collect();
+        let cases = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), cases);
+    }
 }

@@ -142,10 +142,10 @@ impl Wire {
     pub fn run<S: Service>(&mut self, service: &mut S, done: impl Fn(&S) -> bool) {
         let mut to_server = client_turn(&mut self.ends[0], self.now, None, service).map(|batch| self.carry(0, &batch));
         loop {
-            self.now = self.now + DELAY;
+            self.now += DELAY;
             let batch = server_turn(&mut self.ends[1], self.now, to_server.take(), service);
             let to_client = batch.map(|batch| self.carry(1, &batch));
-            self.now = self.now + DELAY;
+            self.now += DELAY;
             let batch = client_turn(&mut self.ends[0], self.now, to_client, service);
             to_server = batch.map(|batch| self.carry(0, &batch));
             if to_server.is_none() {

@@ -21,18 +21,18 @@ const BULK_PACKETS: u64 = BULK.div_ceil(1_418);
 const REQUEST: usize = 64;
 
 pub(super) const CASES: &[Case] = &[
-    Case { bytes: BULK, parts: BULK_PACKETS, ..Case::new("pair/bulk", "1 MiB one way", 16, bulk) },
+    Case { bytes: BULK, parts: BULK_PACKETS, ..Case::new("pair/bulk", "1 MiB one way", 8, bulk) },
     Case {
         bytes: BULK,
         parts: BULK_PACKETS,
         counted_in: "client_turn",
-        ..Case::new("pair/bulk_sender", "1 MiB, the sending end", 16, bulk)
+        ..Case::new("pair/bulk_sender", "1 MiB, the sending end", 8, bulk)
     },
     Case {
         bytes: BULK,
         parts: BULK_PACKETS,
         counted_in: "server_turn",
-        ..Case::new("pair/bulk_receiver", "1 MiB, the receiving end", 16, bulk)
+        ..Case::new("pair/bulk_receiver", "1 MiB, the receiving end", 8, bulk)
     },
     Case::new("pair/request", "64 B there and back on a new stream", 2_000, request),
     Case {
@@ -43,15 +43,15 @@ pub(super) const CASES: &[Case] = &[
         counted_in: "server_turn",
         ..Case::new("pair/request_server", "the same, the server's end", 2_000, request)
     },
-    Case { parts: 100, ..Case::new("pair/requests_100", "100 such requests at once", 40, requests_100) },
-    Case::new("pair/handshake", "a full handshake, until confirmed", 10, handshake),
+    Case { parts: 100, ..Case::new("pair/requests_100", "100 such requests at once", 20, requests_100) },
+    Case::new("pair/handshake", "a full handshake, until confirmed", 5, handshake),
 ];
 
 fn bulk() -> Work {
     let mut wire = Wire::new();
     let mut service = Bulk { piece: Bytes::from(vec![0x5a; 64 * 1024]), ..Bulk::default() };
     // The window opens, and the datagrams reach their size.
-    for _ in 0..32 {
+    for _ in 0..8 {
         service.transfer(&mut wire);
     }
     assert_eq!(wire.end(Side::Client).connection.datagram_size(), 1452, "the path was searched");
