@@ -1,6 +1,6 @@
 //! The steps of `check`, and the commands that are one step.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::house::House;
 use crate::report::{Finding, Report};
@@ -79,4 +79,11 @@ pub(crate) fn succeed(command: &mut Command, advice: &str) -> Vec<Finding> {
         Ok(status) => vec![Finding::new(line, format!("{status}: {advice}"))],
         Err(error) => vec![Finding::new(line, format!("cannot be started: {error}"))],
     }
+}
+
+/// Whether a program that may not be there is.
+pub(crate) fn exists(house: &House, program: &str, arguments: &[&str]) -> bool {
+    let mut command = house.command(program);
+    command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
 }

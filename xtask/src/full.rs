@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::process::Stdio;
 
-use crate::check::{self, succeed};
+use crate::check::{self, exists, succeed};
 use crate::house::House;
 use crate::metrics_page;
 use crate::report::{Finding, Report};
@@ -90,10 +90,4 @@ fn exposition(house: &House, report: &mut Report) -> Vec<Finding> {
         Ok(status) => vec![Finding::new("promtool check metrics", format!("{status}: mend the row in telemetry/src"))],
         Err(error) => vec![Finding::new("promtool check metrics", error.to_string())],
     }
-}
-
-fn exists(house: &House, program: &str, arguments: &[&str]) -> bool {
-    let mut command = house.command(program);
-    command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
 }

@@ -5,11 +5,13 @@
 //! ```text
 //! check: fmt ─ clippy ─ dependencies ─ sources ─ citations ─ page of metrics ─ documentation
 //! test:  cargo test --workspace          full: check, test with long runs, deny, purity, exposition
+//! bench: the cases of benches/ under criterion, or under callgrind
 //! ```
 //! Start with [`check::run`], which is the list; [`dependencies::broken`] and [`sources::broken`] hold the rules.
 //! Each step says what is wrong, where, and what to do; all steps run, whatever the earlier ones found.
 #![expect(clippy::print_stdout, reason = "a command talks to its caller")]
 
+mod bench;
 mod check;
 mod citations;
 mod code;
@@ -35,6 +37,7 @@ cargo xtask COMMAND
   deps              the dependency rule alone
   rules             what `check` can say without building anything
   interop [ARGS]    tests/interop/run, with ARGS after it
+  bench [FILTER]    benches/ in time, briefly; with --instructions [--baseline TABLE] in instructions, under valgrind
   docs              writes docs/metrics.md anew";
 
 fn main() -> ExitCode {
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         "rules" => check::rules(&house, &mut report),
         "deps" => check::dependencies(&house, &mut report),
         "interop" => check::interop(&house, &mut report, &rest),
+        "bench" => bench::run(&house, &mut report, &rest),
         "docs" => report.step("docs/metrics.md", |_| metrics_page::write(&house)),
         "" | "help" | "-h" | "--help" => {
             println!("{USAGE}");
