@@ -9,7 +9,7 @@ label! {
     Timer {
         Loss = "loss", ProbeTimeout = "pto", Idle = "idle", AckDelay = "ack_delay", Pacing = "pacing",
         KeepAlive = "keep_alive", Close = "close", PathValidation = "path_validation", MtuProbe = "mtu_probe",
-        KeyDiscard = "key_discard",
+        KeyDiscard = "key_discard", Rest = "rest",
     }
 }
 

@@ -11,6 +11,7 @@ mod datagrams;
 pub mod endpoint;
 pub mod error;
 pub mod flow;
+pub mod lazy;
 pub mod limits;
 pub mod local_ids;
 pub mod output;

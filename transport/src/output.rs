@@ -188,11 +188,13 @@ pub enum DeadlineReason {
     KeyDiscard,
     /// The peer (or a NAT) is to be reminded that we exist.
     KeepAlive,
+    /// It is to be looked whether the connection is quiet enough to give memory back.
+    Rest,
 }
 
 impl DeadlineReason {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Loss,
         Self::Probe,
         Self::Idle,
@@ -202,6 +204,7 @@ impl DeadlineReason {
         Self::MtuProbe,
         Self::KeyDiscard,
         Self::KeepAlive,
+        Self::Rest,
     ];
 
     /// The label of `quicast_timer_expirations_total{timer}`.
@@ -215,6 +218,7 @@ impl DeadlineReason {
             Self::PathValidation => "path_validation",
             Self::MtuProbe => "mtu_probe",
             Self::KeyDiscard => "key_discard",
+            Self::Rest => "rest",
             Self::KeepAlive => "keep_alive",
         }
     }

@@ -7,6 +7,7 @@ use codec::frame::FrameType;
 use codec::packet::PacketKind;
 use recovery::SpaceId;
 
+use crate::lazy::{Lazy, Untouched};
 use crate::limits::Limit;
 use crate::stream::ledger::LedgerStats;
 
@@ -183,11 +184,21 @@ pub struct Stats {
     /// Nanoseconds that sending was held back, by [`SendLimit`].
     pub limited_nanoseconds: [u64; SendLimit::COUNT],
     /// What the streams counted.
-    pub streams: LedgerStats,
+    pub streams: Lazy<LedgerStats>,
+}
+
+impl Untouched for Stats {
+    const VALUE: &'static Self = &Self::NOTHING;
 }
 
 impl Default for Stats {
     fn default() -> Self {
+        Self::NOTHING
+    }
+}
+
+impl Stats {
+    const NOTHING: Self = {
         Self {
             packets_received: [0; 6],
             packets_sent: [0; 6],
@@ -211,7 +222,7 @@ impl Default for Stats {
             datagrams_received: 0,
             key_updates_local: 0,
             key_updates_peer: 0,
-            crypto_time: tls::CryptoTime::default(),
+            crypto_time: tls::CryptoTime { seal: 0, open: 0, header_protection: 0 },
             paths_validated: 0,
             paths_failed: 0,
             migrations: [0; 3],
@@ -225,9 +236,9 @@ impl Default for Stats {
             datagrams_dropped: [0; 2],
             limit_hits: [0; Limit::ALL.len()],
             limited_nanoseconds: [0; SendLimit::COUNT],
-            streams: LedgerStats::default(),
+            streams: Lazy::new(),
         }
-    }
+    };
 }
 
 impl Stats {

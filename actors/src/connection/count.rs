@@ -87,7 +87,9 @@ impl Count {
     /// A turn is over.
     pub(crate) fn turn(&mut self, machine: &mut Connection, now: Time) {
         let stats = machine.take_stats();
-        self.add(&stats, machine.side());
+        if !stats.is_untouched() {
+            self.add(&stats, machine.side());
+        }
         self.on_state(machine, now);
         let open = machine.ledger().open_streams();
         for (shares, counts) in self.streams.iter().zip(open) {

@@ -50,7 +50,7 @@ impl Outbox {
         if !promoted.is_empty() {
             outbox.sort_promoted(promoted);
         }
-        outbox.observed = machine.take_observed().map(Box::new);
+        outbox.observed = machine.take_observed();
         outbox.transmit(machine, now, stage);
         while let Some(change) = machine.poll_route() {
             outbox.routes.push(change);

@@ -5,6 +5,7 @@ mod packets;
 #[cfg(test)]
 mod tests;
 
+use alloc::boxed::Box;
 use core::fmt;
 use core::time::Duration;
 
@@ -32,9 +33,9 @@ pub struct KeyRing {
     side: Side,
     version: Version,
     suite: InitialSuite,
-    initial: Option<LevelKeys<Keys>>,
-    zero_rtt: Option<LevelKeys<DirectionalKeys>>,
-    handshake: Option<LevelKeys<Keys>>,
+    initial: Option<Box<LevelKeys<Keys>>>,
+    zero_rtt: Option<Box<LevelKeys<DirectionalKeys>>>,
+    handshake: Option<Box<LevelKeys<Keys>>>,
     one_rtt: Option<OneRtt>,
     discarded: [bool; Level::COUNT],
     zero_rtt_until: Option<Time>,
@@ -70,8 +71,8 @@ struct LevelKeys<K> {
 }
 
 impl<K> LevelKeys<K> {
-    const fn new(keys: K) -> Self {
-        Self { keys, sealed: 0 }
+    fn new(keys: K) -> Box<Self> {
+        Box::new(Self { keys, sealed: 0 })
     }
 }
 
@@ -272,6 +273,13 @@ impl KeyRing {
     /// How many key updates began here, and how many at the peer.
     pub fn key_updates(&self) -> (u64, u64) {
         (self.counters.key_updates_local, self.counters.key_updates_peer)
+    }
+
+    /// Puts away what can be made again, because nothing has happened for a while.
+    pub fn rest(&mut self) {
+        if let Some(one_rtt) = &mut self.one_rtt {
+            one_rtt.rest();
+        }
     }
 
     /// Measures from now on what packet protection costs, with this clock, on one packet in [`SAMPLED`](crate::SAMPLED) of

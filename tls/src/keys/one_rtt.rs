@@ -53,7 +53,7 @@ enum Generation {
 }
 
 impl OneRtt {
-    pub(super) fn new(keys: Keys, mut secrets: Secrets) -> Self {
+    pub(super) fn new(keys: Keys, secrets: Secrets) -> Self {
         Self {
             local_header: keys.local.header,
             remote_header: keys.remote.header,
@@ -146,6 +146,14 @@ impl OneRtt {
         if self.next.is_none() {
             self.next = Some(self.secrets.next());
         }
+    }
+
+    /// Nothing happens for a while: what can be made again is put away.
+    ///
+    /// It is made again before the next packet is looked at, whatever packet that is, so the time tells nothing.
+    pub(super) fn rest(&mut self) {
+        self.next = None;
+        self.scratch = Vec::new();
     }
 
     pub(super) fn on_sealed(&mut self, number: u64) {
@@ -265,6 +273,7 @@ impl OneRtt {
     /// Both directions move on to the next keys (RFC 9001 §6).
     pub(super) fn rotate(&mut self) {
         let Some(next) = self.next.take() else { return };
+        self.secrets.advance();
         let old = core::mem::replace(&mut self.current, next);
         self.previous = Some(Previous { remote: old.remote, until: None });
         self.phase = !self.phase;

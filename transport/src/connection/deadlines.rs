@@ -1,5 +1,7 @@
 //! Every deadline of a connection: one list, each with its reason.
 
+use std::time::Duration;
+
 use codec::Time;
 use recovery::{DeadlineKind, SpaceId};
 
@@ -30,6 +32,7 @@ impl Connection {
             self.idle_deadline.map(|at| (at, DeadlineReason::Idle)),
             self.keep_alive_deadline.map(|at| (at, DeadlineReason::KeepAlive)),
             self.handshake_deadline.map(|at| (at, DeadlineReason::Close)),
+            self.rest_deadline.map(|at| (at, DeadlineReason::Rest)),
             self.paths.deadline().map(|at| (at, DeadlineReason::PathValidation)),
             self.keys.deadline().map(|at| (at, DeadlineReason::KeyDiscard)),
             self.ledger.deadline().map(|at| (at, DeadlineReason::PathValidation)),
@@ -72,6 +75,9 @@ impl Connection {
         if due(self.keys.deadline()) {
             self.keys.on_tick(now);
         }
+        if due(self.rest_deadline) {
+            self.on_rest_deadline(now);
+        }
         if due(self.ledger.deadline()) {
             self.ledger.on_deadline(now);
         }
@@ -102,12 +108,11 @@ impl Connection {
 
     fn on_recovery_deadline(&mut self, now: Time) {
         let prior = self.recovery.bytes_in_flight();
-        let mut outcome = std::mem::take(&mut self.outcome);
+        let mut outcome = self.outcome.take().unwrap_or_default();
         let space = self.recovery.deadline(now).map_or(SpaceId::Application, |deadline| deadline.space);
         self.recovery.on_deadline(now, &mut outcome);
         let probes = outcome.probes;
-        self.outcome = outcome;
-        self.apply_outcome(now, space, prior);
+        self.apply_outcome(now, space, prior, outcome);
         if self.paths.mtu().on_probe_timeouts(self.recovery.pto_count(), now).is_some() {
             self.stats.mtu_black_holes += 1;
             self.after_datagram_size_changed();
@@ -215,7 +220,38 @@ impl Connection {
         if self.state == State::Handshaking {
             return;
         }
+        // All packets of a buffer have one time.
+        if self.idle_since == Some(now) {
+            return;
+        }
+        self.idle_since = Some(now);
+        self.rest_deadline.get_or_insert(now + REST);
         self.idle_deadline = self.idle_timeout().map(|timeout| now + timeout);
         self.keep_alive_deadline = self.config.keep_alive.map(|period| now + period);
     }
+
+    /// Gives back memory that only traffic needs, once there has been none for a while.
+    fn on_rest_deadline(&mut self, now: Time) {
+        let quiet_from = self.idle_since.map_or(now, |since| since + REST);
+        let is_busy = self.state != State::Confirmed || self.recovery.bytes_in_flight() > 0;
+        self.rest_deadline = if quiet_from > now {
+            Some(quiet_from)
+        } else {
+            // What is in flight is acknowledged or lost before long, and the peer's next packet brings a new deadline.
+            is_busy.then_some(now + REST)
+        };
+        if self.rest_deadline.is_some() {
+            return;
+        }
+        self.recovery.shrink();
+        self.keys.rest();
+        self.outcome = None;
+        self.opened = Vec::new();
+        self.stream_inputs = Vec::new();
+        self.events.shrink_to_fit();
+        self.early = Vec::new();
+    }
 }
+
+/// A connection without traffic for so long is taken to be idle.
+const REST: Duration = Duration::from_secs(1);

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use codec::frame::{self, Ack, Frame, FrameType, Stream};
 use codec::{ConnectionId, Time, TransportErrorCode};
 use congestion::{Delivery, Observed, RttView};
-use recovery::{EcnVerdict, SpaceId};
+use recovery::{EcnVerdict, Outcome, SpaceId};
 
 use super::packet::level_of;
 use super::receive::{Contents, OpenedPacket, Origin, space};
@@ -88,9 +88,8 @@ impl Connection {
             return Err(TransportError::new(TransportErrorCode::KEY_UPDATE_ERROR, "an acknowledgement under old keys"));
         }
         let prior = self.recovery.bytes_in_flight();
-        let mut outcome = std::mem::take(&mut self.outcome);
+        let mut outcome = self.outcome.take().unwrap_or_default();
         let result = self.recovery.on_ack(space, ack, now, &mut outcome);
-        self.outcome = outcome;
         //= https://www.rfc-editor.org/rfc/rfc9000#section-13.1
         //# An endpoint SHOULD treat receipt of an acknowledgment for a packet it did not
         //# send as a connection error of type PROTOCOL_VIOLATION, if it is able to detect
@@ -101,20 +100,25 @@ impl Connection {
             self.stats.ack_delays[1] = Some(std::time::Duration::from_micros(microseconds));
         }
         if space == SpaceId::Application
-            && let Some(largest) = self.outcome.largest_newly_acknowledged
+            && let Some(largest) = outcome.largest_newly_acknowledged
         {
             self.keys.on_acknowledged(largest);
         }
-        if space == SpaceId::Handshake && self.outcome.newly_acknowledged_packets > 0 {
+        if space == SpaceId::Handshake && outcome.newly_acknowledged_packets > 0 {
             self.recovery.set_peer_completed_address_validation(true);
         }
-        self.apply_outcome(now, space, prior);
+        self.apply_outcome(now, space, prior, outcome);
         Ok(())
     }
 
     /// Gives every token back to its owner and adds the rest up for the congestion controller.
-    pub(super) fn apply_outcome(&mut self, now: Time, space: SpaceId, prior_in_flight: u64) {
-        let mut outcome = std::mem::take(&mut self.outcome);
+    pub(super) fn apply_outcome(
+        &mut self,
+        now: Time,
+        space: SpaceId,
+        prior_in_flight: u64,
+        mut outcome: Box<Outcome<Token>>,
+    ) {
         for token in outcome.acknowledged.drain(..) {
             self.on_token_acknowledged(token);
         }
@@ -155,10 +159,10 @@ impl Connection {
             self.paths.mtu().on_probe_lost(size);
         }
         outcome.clear();
-        self.outcome = outcome;
+        self.outcome = Some(outcome);
     }
 
-    fn count_outcome(&mut self, now: Time, space: SpaceId, outcome: &recovery::Outcome<Token>) {
+    fn count_outcome(&mut self, now: Time, space: SpaceId, outcome: &Outcome<Token>) {
         let index = space.index();
         self.stats.packets_acknowledged[index] += outcome.newly_acknowledged_packets;
         self.stats.packets_lost_by_packet_threshold[index] += outcome.lost_packets_by_packet_threshold;
@@ -186,7 +190,7 @@ impl Connection {
         }
     }
 
-    fn observe(&mut self, now: Time, prior_in_flight: u64, outcome: &recovery::Outcome<Token>) {
+    fn observe(&mut self, now: Time, prior_in_flight: u64, outcome: &Outcome<Token>) {
         let rtt = self.recovery.rtt();
         let view = RttView {
             latest: rtt.latest(),
@@ -195,7 +199,8 @@ impl Connection {
             minimum: rtt.minimum(),
         };
         let datagram_size = self.paths.current().datagram_size();
-        let observed = self.observed.get_or_insert_with(|| Observed { now, prior_in_flight, ..Observed::default() });
+        let observed =
+            self.observed.get_or_insert_with(|| Box::new(Observed { now, prior_in_flight, ..Observed::default() }));
         observed.now = now;
         observed.rtt = view;
         observed.datagram_size = datagram_size;

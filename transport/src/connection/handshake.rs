@@ -16,12 +16,13 @@ use super::state::{State, Trigger};
 use super::{Beginning, Connection};
 use crate::datagrams::Datagrams;
 use crate::error::TransportError;
+use crate::lazy::Lazy;
 use crate::output::Event;
 use crate::path::Paths;
 use crate::path::mtu::MtuConfig;
 use crate::peer_ids::PeerIds;
 use crate::random::Random;
-use crate::stats::{SendLimit, Stats};
+use crate::stats::SendLimit;
 use crate::stream::ledger::Ledger;
 use crate::token::Token;
 
@@ -222,7 +223,7 @@ impl Connection {
             crypto: SpaceId::ALL.map(CryptoStream::new),
             peer: None,
             recovery,
-            outcome: Outcome::default(),
+            outcome: None,
             received: SpaceId::ALL.map(Received::new),
             ledger,
             local_ids,
@@ -247,6 +248,8 @@ impl Connection {
             wanted: None,
             closing: None,
             idle_deadline: Some(now + config.handshake_timeout.max(config.max_idle_timeout)),
+            idle_since: None,
+            rest_deadline: None,
             keep_alive_deadline: None,
             handshake_deadline: Some(now + config.handshake_timeout),
             sent_since_received: false,
@@ -259,7 +262,7 @@ impl Connection {
             tls_failure: None,
             mtu_searches: 0,
             key_updates: (0, 0),
-            stats: Stats::default(),
+            stats: Lazy::new(),
             random,
             config,
         }
@@ -390,6 +393,8 @@ impl Connection {
         }
         self.move_on(Trigger::HandshakeComplete);
         self.handshake_deadline = None;
+        // The peer's timeout is known now.
+        self.idle_since = None;
         self.restart_idle(now);
         self.events.push_back(Event::Connected);
         if self.side.is_server() {
@@ -445,8 +450,7 @@ impl Connection {
         }
         self.keys.discard(level);
         self.crypto(space).discard();
-        self.recovery.discard(space, &mut self.outcome);
-        self.outcome.clear();
+        self.recovery.discard(space, &mut Outcome::default());
         *self.received(space) = Received::new(space);
         self.probes[space.index()] = 0;
         self.ping[space.index()] = false;
@@ -482,15 +486,13 @@ impl Connection {
         self.peer_ids.replace_initial(retry.source);
         self.keys.set_initial(&retry.source);
         // What was sent before is read by nobody; packet numbers go on (RFC 9000 §17.2.5.3).
-        self.recovery.forget(SpaceId::Initial, &mut self.outcome);
-        let mut outcome = std::mem::take(&mut self.outcome);
-        for token in outcome.discarded.drain(..) {
+        let mut outcome = Outcome::default();
+        self.recovery.forget(SpaceId::Initial, &mut outcome);
+        for token in outcome.discarded {
             if let Token::Crypto { offset, data, .. } = token {
                 self.crypto(SpaceId::Initial).on_lost(offset, data);
             }
         }
-        outcome.clear();
-        self.outcome = outcome;
         true
     }
 

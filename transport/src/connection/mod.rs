@@ -45,6 +45,7 @@ use self::receive::OpenedPacket;
 use crate::config::Config;
 use crate::datagrams::{Datagrams, SendDatagramError};
 use crate::error::TransportError;
+use crate::lazy::Lazy;
 use crate::local_ids::LocalIds;
 use crate::output::{CloseReason, Event, RouteChange, TransmitWanted};
 use crate::path::Paths;
@@ -91,7 +92,8 @@ pub struct Connection {
     peer: Option<Box<TransportParameters>>,
 
     recovery: Recovery<Token>,
-    outcome: Outcome<Token>,
+    /// Reused from one acknowledgement to the next, until the connection rests.
+    outcome: Option<Box<Outcome<Token>>>,
     received: [Received; 3],
 
     ledger: Ledger,
@@ -110,7 +112,7 @@ pub struct Connection {
 
     window: Window,
     pacer: Pacer,
-    observed: Option<Observed>,
+    observed: Option<Box<Observed>>,
     /// The controller was told something and has not answered.
     awaiting_window: bool,
     /// Whether the window was full at some time since the controller was last told something.
@@ -127,6 +129,10 @@ pub struct Connection {
 
     closing: Option<Box<Closing>>,
     idle_deadline: Option<Time>,
+    /// When the idle timer was last set anew.
+    idle_since: Option<Time>,
+    /// When to look whether it is quiet here; none once it has been found so.
+    rest_deadline: Option<Time>,
     keep_alive_deadline: Option<Time>,
     handshake_deadline: Option<Time>,
     /// Whether something ack-eliciting was sent since a packet was last received (RFC 9000 §10.1).
@@ -145,7 +151,7 @@ pub struct Connection {
     mtu_searches: u64,
     /// Key updates, ours and the peer's, that were counted already.
     key_updates: (u64, u64),
-    stats: Stats,
+    stats: Lazy<Stats>,
 }
 
 impl Connection {
@@ -255,7 +261,7 @@ impl Connection {
 
     /// What the congestion controller must hear. Until it answers ([`Self::handle_window`]), nothing is sent that it
     /// would have to permit.
-    pub fn take_observed(&mut self) -> Option<Observed> {
+    pub fn take_observed(&mut self) -> Option<Box<Observed>> {
         let mut observed = self.observed.take()?;
         observed.bytes_in_flight = self.recovery.bytes_in_flight();
         observed.application_limited = !self.window_was_full;
@@ -291,19 +297,27 @@ impl Connection {
     }
 
     /// What was counted since the last call.
-    pub fn take_stats(&mut self) -> Stats {
-        self.stats.streams = self.ledger.take_stats();
+    pub fn take_stats(&mut self) -> Lazy<Stats> {
+        let streams = self.ledger.take_stats();
+        if !streams.is_untouched() {
+            self.stats.streams = streams;
+        }
         let mtu = self.paths.current().mtu().counters();
         if mtu.searches_ended != self.mtu_searches {
             self.mtu_searches = mtu.searches_ended;
             self.stats.mtu_found = (mtu.searches_ended > 0).then_some(mtu.ended_with);
         }
         let (local, peer) = self.keys.key_updates();
-        self.stats.key_updates_local = local - self.key_updates.0;
-        self.stats.key_updates_peer = peer - self.key_updates.1;
-        self.key_updates = (local, peer);
-        self.stats.crypto_time = self.keys.take_crypto_time();
-        std::mem::take(&mut self.stats)
+        if (local, peer) != self.key_updates {
+            self.stats.key_updates_local = local - self.key_updates.0;
+            self.stats.key_updates_peer = peer - self.key_updates.1;
+            self.key_updates = (local, peer);
+        }
+        let crypto_time = self.keys.take_crypto_time();
+        if crypto_time != tls::CryptoTime::default() {
+            self.stats.crypto_time = crypto_time;
+        }
+        self.stats.take()
     }
 
     // ── Questions ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -49,6 +49,7 @@ use std::time::Duration;
 use codec::{Direction, Side, StreamId, Time};
 
 use crate::flow::{Credit, Window};
+use crate::lazy::Lazy;
 use crate::limits;
 use crate::stream::StreamInput;
 
@@ -151,7 +152,7 @@ pub struct Ledger {
     // Streams that have sent all that the peer permits on them.
     blocked_streams: usize,
     send_buffered: u64,
-    stats: LedgerStats,
+    stats: Lazy<LedgerStats>,
 }
 
 impl Ledger {
@@ -173,7 +174,7 @@ impl Ledger {
             turn: 0,
             blocked_streams: 0,
             send_buffered: 0,
-            stats: LedgerStats::default(),
+            stats: Lazy::new(),
         }
     }
 
@@ -265,8 +266,8 @@ impl Ledger {
     }
 
     /// What was counted since the last call.
-    pub fn take_stats(&mut self) -> LedgerStats {
-        std::mem::take(&mut self.stats)
+    pub fn take_stats(&mut self) -> Lazy<LedgerStats> {
+        self.stats.take()
     }
 
     /// Whether the stream is in the table: it was opened and is not over.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use codec::Direction;
 use smallvec::SmallVec;
 
+use crate::lazy::Untouched;
 use crate::limits::Limit;
 
 /// One number for each kind of stream: first by who opened it (0: we, 1: the peer), then by direction (0:
@@ -55,7 +56,7 @@ impl Outcome {
 }
 
 /// Counters since they were last taken.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LedgerStats {
     /// Streams that came into being.
     pub opened: ByKind,
@@ -90,7 +91,36 @@ pub struct LedgerStats {
     hits: [u64; HITS.len()],
 }
 
+impl Untouched for LedgerStats {
+    const VALUE: &'static Self = &Self::NOTHING;
+}
+
+impl Default for LedgerStats {
+    fn default() -> Self {
+        Self::NOTHING
+    }
+}
+
 impl LedgerStats {
+    const NOTHING: Self = Self {
+        opened: [[0; 2]; 2],
+        closed: [[[0; 2]; 2]; Outcome::ALL.len()],
+        bytes_received: 0,
+        bytes_consumed: 0,
+        bytes_sent: 0,
+        bytes_acknowledged: 0,
+        bytes_retransmitted: 0,
+        data_blocked_sent: 0,
+        stream_data_blocked_sent: 0,
+        streams_blocked_sent: [0; 2],
+        data_blocked_received: 0,
+        stream_data_blocked_received: 0,
+        streams_blocked_received: [0; 2],
+        durations: SmallVec::new_const(),
+        credit_delayed: 0,
+        hits: [0; HITS.len()],
+    };
+
     /// How often the peer ran into a bound.
     pub fn limit_hits(&self) -> impl Iterator<Item = (Limit, u64)> + '_ {
         HITS.into_iter().zip(self.hits)
