@@ -16,7 +16,7 @@ use crate::keylog;
 
 /// How long a handshake may take. A closed UDP port says nothing to a socket that several connections share, so this is
 /// also how long it takes to find out that nobody listens.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 /// How long the favourite address is tried alone (RFC 8305, section 5).
 const HEAD_START: Duration = Duration::from_millis(250);
 
