@@ -9,6 +9,8 @@ use quicast::{Algorithm, TransportConfig};
 use crate::cli::algorithm;
 use crate::units::parse_bytes;
 
+/// Handshakes begin with datagrams that are full, and the length of their packets is written in 14 bits.
+const LARGEST_DATAGRAM: u16 = 16_000;
 /// The longest request, in bytes.
 const LONGEST_REQUEST: u64 = 16 << 20;
 
@@ -241,8 +243,8 @@ fn processors(text: &str) -> Result<Processors, String> {
 }
 
 fn mtu(text: &str) -> Result<u16, String> {
-    let bytes = text.parse().ok().filter(|bytes| (1200..=65_527).contains(bytes));
-    bytes.ok_or_else(|| "a datagram of QUIC carries 1200 to 65527 bytes".to_owned())
+    let bytes = text.parse().ok().filter(|bytes| (1200..=LARGEST_DATAGRAM).contains(bytes));
+    bytes.ok_or_else(|| format!("a datagram carries 1200 to {LARGEST_DATAGRAM} bytes from the first on"))
 }
 
 fn window(text: &str) -> Result<u64, String> {
@@ -271,8 +273,8 @@ mod tests {
     #[test]
     fn what_cannot_be_meant_is_said_with_what_can() {
         assert_eq!(mtu("9000"), Ok(9000));
-        for text in ["1199", "65528", "-1", "many"] {
-            assert!(mtu(text).unwrap_err().contains("1200 to 65527"), "{text}");
+        for text in ["1199", "16001", "-1", "many"] {
+            assert!(mtu(text).unwrap_err().contains("1200 to 16000"), "{text}");
         }
         assert_eq!(request("8"), Ok(8));
         assert!(request("4").unwrap_err().contains("at least 8 bytes"));

@@ -50,7 +50,10 @@ pub(crate) async fn run(stage: &Stage, arguments: &Bulk) -> Result<Report, Failu
     }
     samples.push((cost.seconds, arguments.bytes));
     if let Some(path) = &arguments.plot {
-        plot::throughput(&samples).write(path)?;
+        let Bulk { streams, connections, .. } = arguments;
+        let way = arguments.direction.name();
+        let title = format!("Throughput, {way} (streams on each connection: {streams}, connections: {connections})");
+        plot::throughput(title, &samples).write(path)?;
     }
     Ok(report(&cost, arguments, stage.depth))
 }
@@ -172,10 +175,7 @@ fn report(cost: &Cost, arguments: &Bulk, depth: Depth) -> Report {
         .with("verified", Figure::Truth(verified))
         .with("bits_per_second", Figure::BitsPerSecond(bytes as f64 * 8.0 / cost.seconds))
         .with("client_cpu_seconds_per_gb", Figure::Number(client.cpu_seconds / gigabytes))
-        .maybe(
-            "server_cpu_seconds_per_gb",
-            server.map(|server| Figure::Number(server.cpu_seconds / gigabytes)),
-        )
+        .maybe("server_cpu_seconds_per_gb", server.map(|server| Figure::Number(server.cpu_seconds / gigabytes)))
         .with("data_packets_per_ack", per_ack);
     cost.add_sides(report)
 }

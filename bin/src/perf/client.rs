@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quicast::{Connection, Endpoint};
+use quicast::{ConnectError, Connection, Endpoint};
 use rustls::ClientConfig;
 use rustls::client::Resumption;
 use tokio::task::JoinSet;
@@ -113,18 +113,15 @@ impl Stage {
         Ok(connections)
     }
 
-    async fn next(
-        &self,
-        begun: &mut JoinSet<Result<Connection, quicast::ConnectError>>,
-    ) -> Result<Option<Connection>, Failure> {
+    async fn next(&self, begun: &mut JoinSet<Result<Connection, ConnectError>>) -> Result<Option<Connection>, Failure> {
         let Some(connected) = begun.join_next().await else { return Ok(None) };
-        connected.map_err(Failure::failed)?.map(Some).map_err(|error| self.not_connected(&error))
+        connected.map_err(Failure::failed)?.map(Some).map_err(|error| not_connected(self.remote, &error))
     }
+}
 
-    /// Why a further connection did not come about.
-    pub(crate) fn not_connected(&self, error: &quicast::ConnectError) -> Failure {
-        Failure::failed(format_args!("cannot connect to {} once more: {error}", self.remote))
-    }
+/// Why a further connection did not come about.
+pub(crate) fn not_connected(remote: SocketAddr, error: &ConnectError) -> Failure {
+    Failure::failed(format_args!("cannot connect to {remote} once more: {error}"))
 }
 
 /// Runs the task on the thread that the connection lives on: its bytes change threads nowhere.

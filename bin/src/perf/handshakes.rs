@@ -1,5 +1,6 @@
 //! `handshakes`: connections that are made and closed, over and over.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::arguments::Handshakes;
-use super::client::{Stage, on_shard};
+use super::client::{Stage, not_connected, on_shard};
 use super::latency::Latency;
 use super::measure::Begun;
 use super::report::{Figure, Report};
@@ -65,7 +66,7 @@ struct Loop {
     tls: Arc<ClientConfig>,
     /// Its own, so that it never takes another loop's.
     tickets: Option<Arc<Tickets>>,
-    remote: std::net::SocketAddr,
+    remote: SocketAddr,
     name: String,
 }
 
@@ -106,16 +107,16 @@ impl Loop {
 
     async fn connect(&self) -> Result<Connection, Failure> {
         let connecting = self.endpoint.connect_with(self.tls.clone(), self.remote, &self.name);
-        connecting.await.map_err(|error| {
-            Failure::failed(format_args!("cannot connect to {} once more: {error}", self.remote))
-        })
+        connecting.await.map_err(|error| not_connected(self.remote, &error))
     }
 
     /// Closes the connection, once there is a ticket for the next if one is needed.
     async fn leave(&self, connection: &Connection) -> Result<(), Failure> {
         if let Some(tickets) = &self.tickets {
             let came = timeout(PATIENCE, tickets.at_least(1)).await;
-            came.map_err(|_| Failure::failed("the server gives no tickets to resume sessions with; leave out --resumed"))?;
+            came.map_err(|_| {
+                Failure::failed("the server gives no tickets to resume sessions with; leave out --resumed")
+            })?;
         }
         connection.close(0, b"done");
         Ok(())

@@ -74,33 +74,34 @@ impl Cost {
     }
 
     /// How busy both sockets were.
-    pub(crate) fn add_sides(&self, report: Report) -> Report {
-        let of_server = |figure: fn(&Statistics) -> Figure| self.server.as_ref().map(figure);
-        let of_client = |figure: fn(&Statistics) -> Figure| Some(figure(&self.client));
-        let per_send: fn(&Statistics) -> Figure = |side| ratio(side.datagrams_sent, side.send_calls);
-        let per_receive: fn(&Statistics) -> Figure = |side| ratio(side.datagrams_received, side.receive_calls);
-        let sent: fn(&Statistics) -> Figure = |side| Figure::Count(side.datagrams_sent);
-        let received: fn(&Statistics) -> Figure = |side| Figure::Count(side.datagrams_received);
-        let acks: fn(&Statistics) -> Figure = |side| Figure::Count(side.acks_sent);
-        let lost: fn(&Statistics) -> Figure = |side| Figure::Count(side.packets_lost);
-        let drops: fn(&Statistics) -> Figure = |side| Figure::Count(side.kernel_drops);
+    pub(crate) fn add_sides(&self, mut report: Report) -> Report {
+        for (name, _, figure) in SIDES {
+            report = report.with(name, figure(&self.client));
+        }
+        for (_, name, figure) in SIDES {
+            report = report.maybe(name, self.server.as_ref().map(figure));
+        }
         report
-            .maybe("client_datagrams_per_send_call", of_client(per_send))
-            .maybe("client_datagrams_per_receive_call", of_client(per_receive))
-            .maybe("client_datagrams_sent", of_client(sent))
-            .maybe("client_datagrams_received", of_client(received))
-            .maybe("client_acks_sent", of_client(acks))
-            .maybe("client_packets_lost", of_client(lost))
-            .maybe("client_kernel_drops", of_client(drops))
-            .maybe("server_datagrams_per_send_call", of_server(per_send))
-            .maybe("server_datagrams_per_receive_call", of_server(per_receive))
-            .maybe("server_datagrams_sent", of_server(sent))
-            .maybe("server_datagrams_received", of_server(received))
-            .maybe("server_acks_sent", of_server(acks))
-            .maybe("server_packets_lost", of_server(lost))
-            .maybe("server_kernel_drops", of_server(drops))
     }
 }
+
+/// What is told of each side: the client's name for it, the server's, and what it is.
+type Side = (&'static str, &'static str, fn(&Statistics) -> Figure);
+
+const SIDES: [Side; 8] = [
+    ("client_datagrams_per_send_call", "server_datagrams_per_send_call", |side| {
+        ratio(side.datagrams_sent, side.send_calls)
+    }),
+    ("client_datagrams_per_receive_call", "server_datagrams_per_receive_call", |side| {
+        ratio(side.datagrams_received, side.receive_calls)
+    }),
+    ("client_datagrams_sent", "server_datagrams_sent", |side| Figure::Count(side.datagrams_sent)),
+    ("client_datagrams_received", "server_datagrams_received", |side| Figure::Count(side.datagrams_received)),
+    ("client_acks_sent", "server_acks_sent", |side| Figure::Count(side.acks_sent)),
+    ("client_packets_lost", "server_packets_lost", |side| Figure::Count(side.packets_lost)),
+    ("client_retransmitted_bytes", "server_retransmitted_bytes", |side| Figure::Bytes(side.retransmitted_bytes)),
+    ("client_kernel_drops", "server_kernel_drops", |side| Figure::Count(side.kernel_drops)),
+];
 
 /// So many of these for each of those; nothing if there were none of those.
 pub(crate) fn ratio(these: u64, those: u64) -> Figure {

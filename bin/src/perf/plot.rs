@@ -111,14 +111,14 @@ fn number(value: f64) -> String {
 /// One line in its axes.
 #[derive(Clone, Debug)]
 pub(crate) struct Plot {
-    title: &'static str,
+    title: String,
     across: Axis,
     up: Axis,
     points: Vec<(f64, f64)>,
 }
 
 /// Throughput over time, from the bytes that were moved until each time.
-pub(crate) fn throughput(samples: &[(f64, u64)]) -> Plot {
+pub(crate) fn throughput(title: String, samples: &[(f64, u64)]) -> Plot {
     let rates: Vec<(f64, f64)> = samples
         .windows(2)
         .filter_map(|pair| match pair {
@@ -133,7 +133,7 @@ pub(crate) fn throughput(samples: &[(f64, u64)]) -> Plot {
     let greatest = rates.iter().map(|(_, rate)| *rate).fold(0.0, f64::max);
     let end = samples.last().map_or(1.0, |(time, _)| *time);
     Plot {
-        title: "Throughput",
+        title,
         across: Axis::new(Scale::linear(end), "time in seconds"),
         up: Axis::new(Scale::linear(greatest), "payload in Gbit/s"),
         points: rates,
@@ -141,7 +141,7 @@ pub(crate) fn throughput(samples: &[(f64, u64)]) -> Plot {
 }
 
 /// Latency by percentile, each nine as wide as the others.
-pub(crate) fn latency(curve: &[(f64, f64)]) -> Plot {
+pub(crate) fn latency(title: String, curve: &[(f64, f64)]) -> Plot {
     // Of how many one is slower: 1 at the fastest, 100 at the 99th percentile.
     let one_of = |percentile: f64| 100.0 / (100.0 - percentile).max(1e-9);
     let points: Vec<(f64, f64)> = curve.iter().map(|(percentile, time)| (one_of(*percentile), *time)).collect();
@@ -149,12 +149,12 @@ pub(crate) fn latency(curve: &[(f64, f64)]) -> Plot {
     let scale = Scale::Logarithmic { least: 1.0, greatest: rarest };
     let named = [0.0, 50.0, 90.0, 99.0, 99.9, 99.99, 99.999, 99.9999, 99.99999];
     let ticks = named.into_iter().filter(|percentile| one_of(*percentile) <= rarest * 1.001);
-    let ticks = ticks.map(|percentile| (one_of(percentile), format!("{percentile} %"))).collect();
+    let ticks = ticks.map(|percentile| (one_of(percentile), percentile.to_string())).collect();
     let (fastest, slowest) = (points.first(), points.last());
     let times = Scale::logarithmic(fastest.map_or(1.0, |point| point.1), slowest.map_or(10.0, |point| point.1));
     Plot {
-        title: "Latency of requests",
-        across: Axis { scale, title: "so many took no longer (percentile)", ticks },
+        title,
+        across: Axis { scale, title: "percentile of requests (%)", ticks },
         up: Axis::new(times, "latency in microseconds"),
         points,
     }
@@ -183,7 +183,8 @@ impl Plot {
         let places = self.points.iter().map(|(x, y)| format!("{:.1},{:.1}", self.x(*x), self.y(*y)));
         let places: Vec<String> = places.collect();
         let places = places.join(" ");
-        writeln!(svg, "<polyline points=\"{places}\" fill=\"none\" stroke=\"#0b62c4\" stroke-width=\"2\"/>\n</svg>").ok();
+        writeln!(svg, "<polyline points=\"{places}\" fill=\"none\" stroke=\"#0b62c4\" stroke-width=\"2\"/>\n</svg>")
+            .ok();
         svg
     }
 
@@ -254,7 +255,8 @@ mod tests {
 
     #[test]
     fn throughput_is_what_was_moved_between_two_looks() {
-        let plot = throughput(&[(0.0, 0), (0.1, 125_000_000), (0.2, 125_000_000), (0.201, 125_000_001)]);
+        let plot =
+            throughput("down".to_owned(), &[(0.0, 0), (0.1, 125_000_000), (0.2, 125_000_000), (0.201, 125_000_001)]);
         let expected = [(0.05, 10.0), (0.15, 0.0)];
         assert_eq!(plot.points.len(), 2);
         for (found, expected) in plot.points.iter().zip(expected) {
@@ -263,18 +265,18 @@ mod tests {
         let svg = plot.svg();
         assert!(svg.contains("time in seconds") && svg.contains("payload in Gbit/s"), "{svg}");
         assert!(svg.contains("<polyline points=\"") && svg.ends_with("</svg>\n"), "{svg}");
-        assert!(!throughput(&[(0.01, 5)]).svg().contains("NaN"));
+        assert!(!throughput(String::new(), &[(0.01, 5)]).svg().contains("NaN"));
     }
 
     #[test]
     fn each_nine_of_a_latency_is_as_wide_as_the_others() {
-        let plot = latency(&[(0.0, 20.0), (90.0, 30.0), (99.0, 40.0), (99.9, 400.0)]);
+        let plot = latency(String::new(), &[(0.0, 20.0), (90.0, 30.0), (99.0, 40.0), (99.9, 400.0)]);
         let places: Vec<f64> = plot.points.iter().map(|(x, _)| plot.across.scale.place(*x)).collect();
         for (found, expected) in places.iter().zip([0.0, 1.0 / 3.0, 2.0 / 3.0, 1.0]) {
             assert!((found - expected).abs() < 1e-6, "{places:?}");
         }
         let labels: Vec<&str> = plot.across.ticks.iter().map(|(_, label)| label.as_str()).collect();
-        assert_eq!(labels, ["0 %", "50 %", "90 %", "99 %", "99.9 %"]);
-        assert!(!latency(&[]).svg().contains("NaN"));
+        assert_eq!(labels, ["0", "50", "90", "99", "99.9"]);
+        assert!(!latency(String::new(), &[]).svg().contains("NaN"));
     }
 }

@@ -41,7 +41,8 @@ pub(crate) async fn run(stage: &Stage, arguments: &Requests) -> Result<Report, F
     let cost = begun.end(stage).await;
     drop(open);
     if let Some(path) = &arguments.plot {
-        plot::latency(&latency.curve()).write(path)?;
+        let title = format!("Latency of requests, {outstanding} under way");
+        plot::latency(title, &latency.curve()).write(path)?;
     }
     let count = latency.count();
     let each = |seconds: f64| Figure::Microseconds(seconds * 1e6 / count as f64);
@@ -107,18 +108,8 @@ async fn ask(connection: Connection, outstanding: u32, plan: Plan) -> Result<Lat
     while let Some(result) = tasks.join_next().await {
         result.map_err(Failure::failed)??;
     }
-    Ok(latency.take_or_clone())
-}
-
-/// Gives what is shared away once nobody else has it.
-trait TakeOrClone<T> {
-    fn take_or_clone(self) -> T;
-}
-
-impl<T: Clone> TakeOrClone<T> for Rc<RefCell<T>> {
-    fn take_or_clone(self) -> T {
-        Self::try_unwrap(self).map_or_else(|shared| shared.borrow().clone(), RefCell::into_inner)
-    }
+    let all = latency.borrow().clone();
+    Ok(all)
 }
 
 async fn one(connection: &Connection, plan: &Plan) -> Result<(), Failure> {
