@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use quicast::Algorithm;
 
+use crate::perf::arguments::Perf;
 use crate::units::{Close, parse_bytes};
 
 /// QUIC, played by a cast of actors: a server, a client, and a look inside.
@@ -28,16 +29,19 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Send to a server that echoes, and measure; or fetch a file with hq-interop.
     Echo(Echo),
+    /// Measure throughput, latency, handshakes and memory between a client and a server of this program.
+    Perf(Perf),
     /// Everything at once on this machine: a server, its admin page, and a client that keeps it busy.
     Demo(Demo),
 }
 
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
-One UDP port answers two protocols (ALPN):
+One UDP port answers three protocols (ALPN):
   echo        every stream and every datagram comes back byte for byte
   hq-interop  `GET /path` is answered with the file of --root; without --root,
               /bytes/N is N bytes
+  perf        what `quicast perf client` measures with
 As a help for tests, an echo stream whose whole content is `close CODE REASON`
 makes the server close the connection like that. If a client closes with a code
 of its own, `closed CODE REASON` is printed.
@@ -92,7 +96,7 @@ pub(crate) struct Tuning {
     pub(crate) keylog: Option<PathBuf>,
 }
 
-fn algorithm(text: &str) -> Result<Algorithm, String> {
+pub(crate) fn algorithm(text: &str) -> Result<Algorithm, String> {
     text.parse().map_err(|error: <Algorithm as std::str::FromStr>::Err| error.to_string())
 }
 

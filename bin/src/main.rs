@@ -4,8 +4,10 @@
 //! decides nothing about QUIC.
 //!
 //! ```text
-//! cli ─▶ serve ─▶ services::{echo, hq}     admin: /metrics, the page, the connections
+//! cli ─▶ serve ─▶ services::{echo, hq, perf}     admin: /metrics, the page, the connections
 //!     ├▶ echo  ─▶ transfer, datagrams, fetch, pipe ─▶ report
+//!     ├▶ perf  ─▶ server ─▶ services::perf
+//!     │        └▶ client ─▶ bulk, requests, handshakes, idle, datagrams ─▶ report, plot
 //!     └▶ demo  ─▶ both in one process
 //! ```
 //! Failures are one line and an exit code ([`error`]); output goes through [`out`].
@@ -20,6 +22,7 @@ mod endpoint;
 mod error;
 mod keylog;
 mod out;
+mod perf;
 mod progress;
 mod serve;
 mod services;
@@ -53,6 +56,10 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<(), Failure> {
+    if let Command::Perf(arguments) = &cli.command {
+        // Every thread that is started from now on inherits it.
+        perf::pin(arguments)?;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -61,6 +68,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         match cli.command {
             Command::Serve(arguments) => serve::run(arguments).await,
             Command::Echo(arguments) => echo::run(arguments).await,
+            Command::Perf(arguments) => perf::run(arguments).await,
             Command::Demo(arguments) => demo::run(arguments).await,
         }
     });

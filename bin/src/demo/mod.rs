@@ -111,7 +111,7 @@ impl Stage {
         let port = listening.first().map_or(0, std::net::SocketAddr::port);
         out::line("quicast demo: a server, and a client that echoes and swaps its congestion controller");
         for address in &listening {
-            out::line(format_args!("  listening     {address} (UDP): echo, hq-interop"));
+            out::line(format_args!("  listening     {address} (UDP): echo, hq-interop, perf"));
         }
         out::line(format_args!("  certificate   ECDSA P-256, for localhost     {}", self.certificate.path.display()));
         out::line(format_args!("                SHA-256 {}", certificate.fingerprint()));

@@ -13,10 +13,11 @@ use crate::certificate;
 use crate::cli::Tuning;
 use crate::error::Failure;
 use crate::keylog;
+use crate::services::PERF;
 
 /// How long a handshake may take. A closed UDP port says nothing to a socket that several connections share, so this is
 /// also how long it takes to find out that nobody listens.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 /// How long the favourite address is tried alone (RFC 8305, section 5).
 const HEAD_START: Duration = Duration::from_millis(250);
 
@@ -149,13 +150,14 @@ async fn attempt(
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
+    let protocol = config.alpn_protocols.first().cloned().unwrap_or_default();
     let endpoint = crate::endpoint::client(SocketAddr::new(local, 0), config, transport).map_err(Refusal::Said)?;
     match endpoint.connect(address, name).await {
         Ok(connection) => Ok(Client { endpoint, connection }),
         Err(ConnectError::Failed(CloseReason::HandshakeTimeout | CloseReason::IdleTimeout)) => {
             Err(Refusal::Silence(address))
         }
-        Err(ConnectError::Failed(reason)) => Err(Refusal::Said(refused(address, &reason))),
+        Err(ConnectError::Failed(reason)) => Err(Refusal::Said(refused(address, &reason, &protocol))),
         Err(error) => Err(Refusal::Said(Failure::failed(format_args!("cannot connect to {address}: {error}")))),
     }
 }
@@ -171,7 +173,7 @@ fn silence(address: SocketAddr) -> Failure {
 const NO_APPLICATION_PROTOCOL: u8 = 120;
 
 /// Why the handshake failed, and what helps.
-fn refused(address: SocketAddr, reason: &CloseReason) -> Failure {
+fn refused(address: SocketAddr, reason: &CloseReason, protocol: &[u8]) -> Failure {
     let alert = match reason {
         CloseReason::PeerTransport { code, .. } => code.alert(),
         CloseReason::LocalTransport { error, .. } => error.code.alert(),
@@ -183,6 +185,9 @@ fn refused(address: SocketAddr, reason: &CloseReason) -> Failure {
     };
     match (advice, alert) {
         (Some(advice), _) => Failure::failed(format_args!("{address}: {advice}")),
+        (None, Some(NO_APPLICATION_PROTOCOL)) if protocol == PERF => Failure::failed(format_args!(
+            "{address}: the server does not speak the protocol of measurements (perf); start a quicast perf server there"
+        )),
         (None, Some(NO_APPLICATION_PROTOCOL)) => Failure::failed(format_args!(
             "{address}: the server does not speak this application protocol; choose another with --alpn"
         )),

@@ -49,7 +49,7 @@ pub(crate) async fn run(arguments: Echo) -> Result<(), Failure> {
 }
 
 /// Until it is done, or the user does not want to wait any more.
-async fn or_interrupt<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+pub(crate) async fn or_interrupt<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::select! {
         ended = work => ended,
         signal = tokio::signal::ctrl_c() => {

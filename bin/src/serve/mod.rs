@@ -17,7 +17,9 @@ use crate::certificate::{self, Found};
 use crate::cli::{Serve, Tuning};
 use crate::endpoint::{self, ServerSettings};
 use crate::error::Failure;
+use crate::perf::pattern::Depth;
 use crate::services::hq::Files;
+use crate::services::perf::Perf;
 use crate::services::{PROTOCOLS, Services};
 use crate::{address, keylog, out};
 
@@ -93,7 +95,9 @@ impl Server {
         if let Some(algorithm) = settings.tuning.cc {
             transport.congestion = algorithm;
         }
-        let services = Services { files: Arc::new(settings.files), key_update: settings.key_update };
+        let perf = Perf::new(Depth::Ends);
+        let files = Arc::new(settings.files);
+        let services = Services { files, perf: perf.clone(), key_update: settings.key_update };
         let endpoint = endpoint::server(
             ServerSettings {
                 addresses: settings.addresses,
@@ -105,6 +109,7 @@ impl Server {
             },
             services,
         )?;
+        perf.watch(endpoint.metrics());
         Ok(Self { endpoint })
     }
 

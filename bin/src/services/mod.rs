@@ -2,6 +2,7 @@
 
 pub(crate) mod echo;
 pub(crate) mod hq;
+pub(crate) mod perf;
 
 use std::sync::Arc;
 
@@ -10,7 +11,9 @@ use quicast::{CloseReason, Connection};
 use crate::{endpoint, out};
 
 /// The protocols that the server speaks, as ALPN names them, the first preferred.
-pub(crate) const PROTOCOLS: [&[u8]; 2] = [b"echo", b"hq-interop"];
+pub(crate) const PROTOCOLS: [&[u8]; 3] = [b"echo", b"hq-interop", PERF];
+/// The protocol that `quicast perf` speaks.
+pub(crate) const PERF: &[u8] = b"perf";
 
 /// How many bytes a service moves at a time.
 const CHUNK: usize = 64 * 1024;
@@ -19,6 +22,7 @@ const CHUNK: usize = 64 * 1024;
 #[derive(Clone, Debug)]
 pub(crate) struct Services {
     pub(crate) files: Arc<hq::Files>,
+    pub(crate) perf: perf::Perf,
     /// Whether each connection begins a key update early.
     pub(crate) key_update: bool,
 }
@@ -33,6 +37,7 @@ impl Services {
         match connection.alpn().as_slice() {
             b"echo" => echo::serve(connection.clone()).await,
             b"hq-interop" => hq::serve(connection.clone(), self.files).await,
+            PERF => perf::serve(connection.clone(), self.perf).await,
             // rustls agrees on nothing else; a connection that has no service must not stay.
             _ => connection.close(0, b"no service"),
         }

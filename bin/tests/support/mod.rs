@@ -102,7 +102,12 @@ impl Server {
     pub(crate) fn start_at(folder: &Folder, listen: &str, arguments: &[&str]) -> Self {
         let mut all = vec!["serve", "--listen", listen, "--admin", "127.0.0.1:0", "--shards", "1"];
         all.extend(arguments);
-        let mut child = folder.command(&all).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Self::start_as(folder, &all)
+    }
+
+    /// Starts any command that says `listening on` as the last of what it says at first.
+    pub(crate) fn start_as(folder: &Folder, arguments: &[&str]) -> Self {
+        let mut child = folder.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut said = Vec::new();
