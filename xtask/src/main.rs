@@ -5,6 +5,7 @@
 //! ```text
 //! check: fmt ─ clippy ─ dependencies ─ sources ─ citations ─ page of metrics ─ documentation
 //! test:  cargo test --workspace          full: check, test with long runs, deny, purity, exposition
+//! peers: build the drivers, measure in turns, write docs/performance.md
 //! ```
 //! Start with [`check::run`], which is the list; [`dependencies::broken`] and [`sources::broken`] hold the rules.
 //! Each step says what is wrong, where, and what to do; all steps run, whatever the earlier ones found.
@@ -17,6 +18,7 @@ mod dependencies;
 mod full;
 mod house;
 mod metrics_page;
+mod peers;
 mod report;
 mod sources;
 mod specification;
@@ -35,6 +37,7 @@ cargo xtask COMMAND
   deps              the dependency rule alone
   rules             what `check` can say without building anything
   interop [ARGS]    tests/interop/run, with ARGS after it
+  peers [ARGS]      measures this stack beside others (benches/peers) and writes docs/performance.md
   docs              writes docs/metrics.md anew";
 
 fn main() -> ExitCode {
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         "rules" => check::rules(&house, &mut report),
         "deps" => check::dependencies(&house, &mut report),
         "interop" => check::interop(&house, &mut report, &rest),
+        "peers" => peers::run(&house, &mut report, &rest),
         "docs" => report.step("docs/metrics.md", |_| metrics_page::write(&house)),
         "" | "help" | "-h" | "--help" => {
             println!("{USAGE}");
