@@ -71,12 +71,14 @@ async fn serve_connection(acceptor: TlsAcceptor, socket: TcpStream, every_byte: 
 
 async fn serve_bulk(mut connection: server::TlsStream<TcpStream>, every_byte: bool) -> Result<(), Failure> {
     let mut reader = Reader::new(every_byte);
-    let mut buffer = vec![0; BUFFER];
+    // Small until somebody speaks: a connection that is idle shall not pay for what it would need.
+    let mut buffer = vec![0; 256];
     loop {
         match connection.read(&mut buffer).await? {
             0 => break,
             length => reader.read(&buffer[..length])?,
         }
+        buffer.resize(BUFFER, 0);
     }
     // A connection that was only opened has said nothing.
     let Some(length) = reader.response() else { return Ok(()) };
