@@ -10,7 +10,6 @@ const PERIOD: u64 = 251;
 /// The most that [`chunk`] gives at once.
 pub const CHUNK: usize = 64 * 1024;
 
-#[expect(clippy::cast_possible_truncation, reason = "the remainder is below 251")]
 const fn byte(position: u64) -> u8 {
     (position % PERIOD) as u8
 }
