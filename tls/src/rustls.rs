@@ -22,12 +22,14 @@ use crate::negotiated::{CipherSuite, KeyExchangeGroup};
 
 /// The crypto provider of the enabled feature: `aws-lc-rs` if it is on, else `ring`.
 ///
-/// Never rustls' process-wide default: what a program installs there changes nothing here.
+/// Never rustls' process-wide default: what a program installs there changes nothing here. AES-128-GCM comes first, as in
+/// browsers: it is as safe as anyone needs, and a fifth cheaper for each packet than AES-256-GCM, which rustls prefers.
 pub fn provider() -> Arc<CryptoProvider> {
     #[cfg(feature = "aws-lc-rs")]
-    let provider = ::rustls::crypto::aws_lc_rs::default_provider();
+    let mut provider = ::rustls::crypto::aws_lc_rs::default_provider();
     #[cfg(not(feature = "aws-lc-rs"))]
-    let provider = ::rustls::crypto::ring::default_provider();
+    let mut provider = ::rustls::crypto::ring::default_provider();
+    provider.cipher_suites.sort_by_key(|suite| suite.suite() != ::rustls::CipherSuite::TLS13_AES_128_GCM_SHA256);
     Arc::new(provider)
 }
 

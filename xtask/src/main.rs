@@ -6,6 +6,7 @@
 //! check: fmt ─ clippy ─ dependencies ─ sources ─ citations ─ page of metrics ─ documentation
 //! test:  cargo test --workspace          full: check, test with long runs, deny, purity, exposition
 //! bench: the cases of benches/ under criterion, or under callgrind
+//! peers: build the drivers, measure in turns, write docs/performance.md
 //! ```
 //! Start with [`check::run`], which is the list; [`dependencies::broken`] and [`sources::broken`] hold the rules.
 //! Each step says what is wrong, where, and what to do; all steps run, whatever the earlier ones found.
@@ -19,6 +20,7 @@ mod dependencies;
 mod full;
 mod house;
 mod metrics_page;
+mod peers;
 mod report;
 mod sources;
 mod specification;
@@ -38,6 +40,7 @@ cargo xtask COMMAND
   rules             what `check` can say without building anything
   interop [ARGS]    tests/interop/run, with ARGS after it
   bench [FILTER]    benches/ in time, briefly; with --instructions [--baseline TABLE] in instructions, under valgrind
+  peers [ARGS]      measures this stack beside others (benches/peers) and writes docs/performance.md
   docs              writes docs/metrics.md anew";
 
 fn main() -> ExitCode {
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         "deps" => check::dependencies(&house, &mut report),
         "interop" => check::interop(&house, &mut report, &rest),
         "bench" => bench::run(&house, &mut report, &rest),
+        "peers" => peers::run(&house, &mut report, &rest),
         "docs" => report.step("docs/metrics.md", |_| metrics_page::write(&house)),
         "" | "help" | "-h" | "--help" => {
             println!("{USAGE}");
