@@ -14,7 +14,6 @@ use transport::output::CloseReason;
 
 use crate::api::incoming::Incoming;
 use crate::config::KEPT_TOKENS;
-use crate::connection::messages::CloseConnection;
 use crate::port::ConnectionPort;
 
 /// To whom a token may be shown again: who was asked for, and on which port.
@@ -87,7 +86,7 @@ impl Directory {
     pub(crate) fn close_connections(&self, code: u64, reason: &Bytes) {
         for port in self.connections() {
             if let Some(orders) = port.orders() {
-                orders.close.do_send(CloseConnection { code, reason: reason.clone(), when_idle: false });
+                orders.connection.close(code, reason.clone());
             }
         }
     }

@@ -7,21 +7,23 @@ use ring::hmac;
 /// Used for what an attacker must not guess (PATH_CHALLENGE data, skipped packet numbers): a few times a second for each
 /// connection, never once a packet. The same seed gives the same bytes, which is what makes simulations repeatable.
 pub struct Random {
-    key: hmac::Key,
+    /// Not the `hmac::Key`, which is five times as long and kept by every connection.
+    seed: [u8; 32],
     counter: u64,
 }
 
 impl Random {
     /// The generator of this seed.
-    pub fn new(seed: &[u8; 32]) -> Self {
-        Self { key: hmac::Key::new(hmac::HMAC_SHA256, seed), counter: 0 }
+    pub const fn new(seed: &[u8; 32]) -> Self {
+        Self { seed: *seed, counter: 0 }
     }
 
     /// The next `N` bytes, at most 32.
     pub fn bytes<const N: usize>(&mut self) -> [u8; N] {
         const { assert!(N <= 32, "one block at a time") };
         self.counter = self.counter.wrapping_add(1);
-        let block = hmac::sign(&self.key, &self.counter.to_be_bytes());
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &self.seed);
+        let block = hmac::sign(&key, &self.counter.to_be_bytes());
         let mut bytes = [0; N];
         for (to, from) in bytes.iter_mut().zip(block.as_ref()) {
             *to = *from;

@@ -14,7 +14,7 @@ use transport::stats::Stats;
 
 use super::recv_stream::RecvStream;
 use super::send_stream::SendStream;
-use crate::connection::messages::{CloseConnection, RunTask, SendDatagram, SetCongestion, UpdateKeys};
+use crate::connection::messages::{RunTask, SetCongestion, UpdateKeys};
 use crate::port::ConnectionPort;
 
 /// A QUIC connection.
@@ -87,7 +87,7 @@ impl Connection {
         let code = code.min(codec::VarInt::MAX.into_inner());
         if let Some(orders) = self.port.orders() {
             let reason = Bytes::copy_from_slice(reason);
-            orders.close.do_send(CloseConnection { code, reason, when_idle: false });
+            orders.connection.close(code, reason);
         }
     }
 
@@ -142,7 +142,7 @@ impl Connection {
     ) -> Result<CongestionChange, SetCongestionError> {
         let orders = self.port.orders().ok_or(SetCongestionError::Closed)?;
         let (reply, answer) = oneshot::channel();
-        orders.congestion.do_send(SetCongestion { algorithm, reply });
+        orders.connection.set_congestion(SetCongestion { algorithm, reply });
         answer.await.unwrap_or(Err(SetCongestionError::Closed))
     }
 
@@ -153,7 +153,7 @@ impl Connection {
     pub async fn force_key_update(&self) -> Result<(), tls::KeyUpdateError> {
         let orders = self.port.orders().ok_or(tls::KeyUpdateError::KeysUnavailable)?;
         let (reply, answer) = oneshot::channel();
-        orders.update_keys.do_send(UpdateKeys { reply });
+        orders.connection.update_keys(UpdateKeys { reply });
         answer.await.unwrap_or(Err(tls::KeyUpdateError::KeysUnavailable))
     }
 
@@ -177,7 +177,7 @@ impl Connection {
                 let _nobody_waits = reply.send(task(connection).await);
             });
         };
-        orders.run.do_send(RunTask(Box::new(start)));
+        orders.connection.run(RunTask(Box::new(start)));
         answer.await.map_err(|_| RunError::Ended)
     }
 
@@ -191,7 +191,7 @@ impl Connection {
         if data.len() > maximum {
             return Err(SendDatagramError::TooLarge { maximum });
         }
-        orders.datagram.do_send(SendDatagram { data });
+        orders.connection.send_datagram(data);
         Ok(())
     }
 

@@ -1,5 +1,7 @@
 //! What a connection's actor does with each message: feed the machine, open a turn.
 
+use std::rc::Rc;
+
 use actix::{ActorContext, Context, Handler};
 use telemetry::actor::ActorType;
 
@@ -226,7 +228,7 @@ impl Handler<Promoted> for ConnectionActor {
 
     fn handle(&mut self, message: Promoted, context: &mut Context<Self>) {
         self.feed(context, |state| {
-            state.promoted.insert(message.id, message.inputs);
+            state.promoted.insert(message.id, Rc::new(message.inputs));
         });
     }
 }

@@ -10,6 +10,7 @@
 mod count;
 mod handlers;
 pub(crate) mod messages;
+mod orders;
 mod outbox;
 
 use std::collections::HashMap;
@@ -24,6 +25,7 @@ use transport::output::CloseReason;
 use transport::stream::buffers::{BufferConfig, Streams};
 
 use self::messages::SetCongestion;
+pub(crate) use self::orders::ConnectionOrders;
 use self::outbox::Outbox;
 use crate::api::connection::SetCongestionError;
 use crate::clock;
@@ -87,7 +89,7 @@ pub(crate) struct ConnectionActor {
 pub(crate) struct State {
     pub(crate) machine: Connection,
     /// Streams with an actor of their own.
-    pub(crate) promoted: HashMap<StreamId, Recipient<StreamsInput>, foldhash::fast::FixedState>,
+    pub(crate) promoted: HashMap<StreamId, Rc<Recipient<StreamsInput>>, foldhash::fast::FixedState>,
     pub(crate) count: count::Count,
 }
 
@@ -222,14 +224,7 @@ impl Actor for ConnectionActor {
             self.start_congestion(context, controller);
         }
         self.register(context);
-        self.port.connect_orders(Orders {
-            work: streams.recipient(),
-            close: address.clone().recipient(),
-            congestion: address.clone().recipient(),
-            datagram: address.clone().recipient(),
-            update_keys: address.clone().recipient(),
-            run: address.recipient(),
-        });
+        self.port.connect_orders(Orders { work: streams.recipient(), connection: ConnectionOrders::new(address) });
         self.open_turn(context);
     }
 

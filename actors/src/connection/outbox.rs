@@ -28,7 +28,7 @@ pub(super) struct Outbox {
     routes: SmallVec<[RouteChange; 4]>,
     inputs: Vec<StreamInput>,
     /// For streams with actors of their own.
-    promoted: Vec<(Recipient<StreamsInput>, Vec<StreamInput>)>,
+    promoted: Vec<(Rc<Recipient<StreamsInput>>, Vec<StreamInput>)>,
     events: SmallVec<[Event; 2]>,
     observed: Option<Box<congestion::Observed>>,
     deadline: Option<Time>,
@@ -89,7 +89,7 @@ impl Outbox {
     /// Takes the facts of promoted streams out, each for its own actor.
     fn sort_promoted(
         &mut self,
-        promoted: &std::collections::HashMap<codec::StreamId, Recipient<StreamsInput>, foldhash::fast::FixedState>,
+        promoted: &std::collections::HashMap<codec::StreamId, Rc<Recipient<StreamsInput>>, foldhash::fast::FixedState>,
     ) {
         let mut rest = Vec::new();
         let mut last = None;

@@ -14,7 +14,7 @@ use transport::connection::HandshakeData;
 use transport::output::CloseReason;
 
 use super::stream::StreamPort;
-use crate::connection::messages::{CloseConnection, RunTask, SendDatagram, SetCongestion, UpdateKeys};
+use crate::connection::ConnectionOrders;
 use crate::streams::messages::StreamsWork;
 
 /// Consumed bytes of a connection that are always worth a message by themselves.
@@ -32,11 +32,7 @@ pub(crate) type Opened = Arc<StreamPort>;
 #[derive(Clone, Debug)]
 pub(crate) struct Orders {
     pub(crate) work: Recipient<StreamsWork>,
-    pub(crate) close: Recipient<CloseConnection>,
-    pub(crate) congestion: Recipient<SetCongestion>,
-    pub(crate) datagram: Recipient<SendDatagram>,
-    pub(crate) update_keys: Recipient<UpdateKeys>,
-    pub(crate) run: Recipient<RunTask>,
+    pub(crate) connection: ConnectionOrders,
 }
 
 /// How many streams of each kind may be opened here, and how many were.
@@ -90,7 +86,7 @@ pub(crate) struct ConnectionPort {
 
 #[derive(Debug)]
 struct State {
-    orders: Option<Orders>,
+    orders: Option<Arc<Orders>>,
     handshake: Option<Arc<HandshakeData>>,
     closed: Option<CloseReason>,
     facts: Facts,
@@ -219,11 +215,11 @@ impl ConnectionPort {
         let orders = state.orders.clone();
         drop(state);
         if let Some(orders) = orders {
-            orders.close.do_send(CloseConnection { code: 0, reason: bytes::Bytes::new(), when_idle: true });
+            orders.connection.close_when_idle();
         }
     }
 
-    pub(crate) fn orders(&self) -> Option<Orders> {
+    pub(crate) fn orders(&self) -> Option<Arc<Orders>> {
         self.state.lock().orders.clone()
     }
 
@@ -339,19 +335,18 @@ impl ConnectionPort {
     pub(crate) fn connect_orders(&self, orders: Orders) {
         let mut state = self.state.lock();
         let abandoned = state.handles == 0;
-        let work = orders.work.clone();
-        let close = orders.close.clone();
-        state.orders = Some(orders);
+        let orders = Arc::new(orders);
+        state.orders = Some(orders.clone());
         let idle = state.work.streams.is_empty() && state.work.wanted.is_empty();
         let pending = !idle && !state.told;
         state.told |= pending;
         drop(state);
         if pending {
-            work.do_send(StreamsWork);
+            orders.work.do_send(StreamsWork);
         }
         if abandoned {
             // Nobody waited for it to start.
-            close.do_send(CloseConnection { code: 0, reason: bytes::Bytes::new(), when_idle: true });
+            orders.connection.close_when_idle();
         }
     }
 
@@ -441,11 +436,10 @@ impl ConnectionPort {
 
 /// Lets the actor look at the work, unless it is about to.
 fn tell(mut state: MutexGuard<'_, State>) {
-    let Some(orders) = state.orders.as_ref().filter(|_| !state.told) else { return };
-    let work = orders.work.clone();
+    let Some(orders) = state.orders.clone().filter(|_| !state.told) else { return };
     state.told = true;
     drop(state);
-    work.do_send(StreamsWork);
+    orders.work.do_send(StreamsWork);
 }
 
 fn watch(wakers: &mut Vec<Waker>, context: &Context<'_>) {

@@ -88,7 +88,7 @@ struct State {
     /// Whether the stream stands in the connection's list of work.
     listed: bool,
     /// A promoted stream's own actor, and whether it has been told of work.
-    actor: Option<Recipient<StreamWork>>,
+    actor: Option<Arc<Recipient<StreamWork>>>,
     told: bool,
 }
 
@@ -387,6 +387,6 @@ impl StreamPort {
         // Whatever was wished meanwhile is looked at when the actor starts.
         state.told = true;
         state.listed = false;
-        state.actor = Some(actor);
+        state.actor = Some(Arc::new(actor));
     }
 }

@@ -41,7 +41,7 @@ pub(crate) struct Neighbours {
 #[derive(Debug)]
 pub(crate) struct StreamsActor {
     state: Guarded<State>,
-    neighbours: Neighbours,
+    neighbours: Rc<Neighbours>,
     meter: Rc<Meter>,
     turn_open: bool,
     ended: Option<Cause>,
@@ -56,13 +56,14 @@ struct State {
     outputs: Vec<StreamOutput>,
     chunks: Vec<Bytes>,
     close_when_idle: bool,
-    neighbours: Neighbours,
+    neighbours: Rc<Neighbours>,
     held: BufferShare,
     meter: Rc<Meter>,
 }
 
 impl StreamsActor {
     pub(crate) fn new(machine: Streams, port: Arc<ConnectionPort>, neighbours: Neighbours, meter: Rc<Meter>) -> Self {
+        let neighbours = Rc::new(neighbours);
         let state = State {
             machine,
             port,
