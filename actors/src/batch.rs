@@ -15,12 +15,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use actix::Recipient;
 use bytes::BytesMut;
-use telemetry::Share;
 use telemetry::actor::{ActorType, Edge};
 use telemetry::connection::Buffer;
 use telemetry::socket::BufferState;
+use telemetry::{ShardMetrics, Share};
 
-use crate::meter::Meter;
+use crate::meter::{Meter, Tally};
 use crate::socket::messages::BuffersFreed;
 
 /// Bytes of a buffer: the most that one GSO send or GRO read moves.
@@ -30,6 +30,8 @@ pub(crate) const RECEIVE_BUFFERS: usize = 256;
 /// Send buffers of a shard, at most.
 pub(crate) const SEND_BUFFERS: usize = 64;
 
+/// Buffers that a shard on which nothing happens keeps, each way.
+const KEPT: usize = 4;
 /// How many buffers that are still in use are asked before a new one is made, or none is given.
 const ASKED: usize = 4;
 
@@ -53,29 +55,28 @@ impl ReceivePool {
     /// An empty pool that will make at most so many buffers.
     pub(crate) fn new(meter: &Meter, bound: usize) -> Self {
         let levels = &meter.metrics().socket.buffers;
-        Self(Rc::new(ReceiveBuffers {
+        let pool = Rc::new(ReceiveBuffers {
             bound,
             free: RefCell::default(),
             lent: RefCell::default(),
             made: Cell::new(0),
             free_share: levels[BufferState::Free].share(),
             used_share: levels[BufferState::Used].share(),
-        }))
+        });
+        meter.add_tally(&pool);
+        Self(pool)
     }
 
     /// A buffer of [`BUFFER_SIZE`] bytes whose content means nothing; `None` if all there may be are in use.
     pub(crate) fn take(&self) -> Option<BytesMut> {
         let pool = &*self.0;
-        let buffer = pool.free.borrow_mut().pop_front().or_else(|| self.reclaim()).or_else(|| self.make());
-        self.count();
-        buffer
+        pool.free.borrow_mut().pop_front().or_else(|| self.reclaim()).or_else(|| self.make())
     }
 
     /// Takes back a buffer that was not lent.
     pub(crate) fn give_back(&self, buffer: BytesMut) {
         debug_assert_eq!(buffer.len(), BUFFER_SIZE, "only whole buffers are given back");
         self.0.free.borrow_mut().push_back(buffer);
-        self.count();
     }
 
     /// Cuts off the filled part of a buffer, to travel. The buffer is used again when all of that part is dropped.
@@ -107,13 +108,31 @@ impl ReceivePool {
             BytesMut::zeroed(BUFFER_SIZE)
         })
     }
+}
 
-    /// Lent buffers count as used until they are found to be free again.
-    fn count(&self) {
-        let pool = &*self.0;
-        let free = pool.free.borrow().len() + (pool.bound - pool.made.get());
-        pool.free_share.set(free as u64);
-        pool.used_share.set((pool.bound - free.min(pool.bound)) as u64);
+impl Tally for ReceiveBuffers {
+    fn flush(&self, _: &ShardMetrics, active: bool) {
+        if !active {
+            self.rest();
+        }
+        // Lent buffers count as used until they are found to be free again.
+        let free = self.free.borrow().len() + (self.bound - self.made.get());
+        self.free_share.set(free as u64);
+        self.used_share.set((self.bound - free.min(self.bound)) as u64);
+    }
+}
+
+impl ReceiveBuffers {
+    /// Nothing happens: a few buffers are enough.
+    fn rest(&self) {
+        let (mut free, mut lent) = (self.free.borrow_mut(), self.lent.borrow_mut());
+        let before = free.len() + lent.len();
+        // Reclaiming one that nobody reads any more costs nothing, and those that somebody reads go on counting.
+        lent.retain_mut(|buffer| !buffer.try_reclaim(BUFFER_SIZE));
+        free.truncate(KEPT);
+        self.made.set(self.made.get().saturating_sub(before - free.len() - lent.len()));
+        lent.shrink_to_fit();
+        free.shrink_to_fit();
     }
 }
 
@@ -194,6 +213,7 @@ impl SendPool {
             reported: Cell::new(0),
             used_share: meter.metrics().connection.buffered[Buffer::PacketPool].share(),
         }));
+        meter.add_tally(&pool.0);
         pool.count();
         pool
     }
@@ -253,7 +273,6 @@ impl SendPool {
     fn count(&self) {
         let pool = &*self.0;
         let used = pool.existing.load(Ordering::Relaxed).saturating_sub(pool.free.borrow().len());
-        pool.used_share.set((used * BUFFER_SIZE) as u64);
         let free = u32::try_from(pool.bound.saturating_sub(used)).unwrap_or(u32::MAX);
         let before = pool.reported.replace(free);
         if free > before {
@@ -261,6 +280,18 @@ impl SendPool {
         } else if free < before {
             pool.meter.credit_taken(Edge::ConnectionSocket, before - free);
         }
+    }
+}
+
+impl Tally for SendBuffers {
+    fn flush(&self, _: &ShardMetrics, active: bool) {
+        let mut free = self.free.borrow_mut();
+        if !active {
+            free.truncate(KEPT);
+            free.shrink_to_fit();
+        }
+        let used = self.existing.load(Ordering::Relaxed).saturating_sub(free.len());
+        self.used_share.set((used * BUFFER_SIZE) as u64);
     }
 }
 

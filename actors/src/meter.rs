@@ -4,7 +4,8 @@
 //! times a second while anything happens. The timer actor does that: the first thing counted after a quiet time wakes it.
 
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
+use std::fmt::Debug;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 
 use codec::Time;
@@ -28,6 +29,7 @@ pub(crate) struct Meter {
     edges: [EdgeCells; EDGES],
     buffered_receive: Buffered,
     buffered_send: Buffered,
+    tallies: RefCell<Vec<Weak<dyn Tally>>>,
     attention: Cell<Attention>,
     /// Counts everything that is counted, to see whether anything was.
     activity: Cell<u64>,
@@ -35,6 +37,13 @@ pub(crate) struct Meter {
     waker: RefCell<Option<Waker>>,
     #[cfg(test)]
     registry: Option<telemetry::Registry>,
+}
+
+/// What somebody on the shard counts in plain numbers of its own.
+pub(crate) trait Tally: Debug {
+    /// Adds what was counted since the last time to the metrics. `active`: whether anything happened on the shard since then;
+    /// if not, this is the last call for a while.
+    fn flush(&self, metrics: &ShardMetrics, active: bool);
 }
 
 /// When the handling of a message began that is being timed. Give it to [`Meter::done`].
@@ -108,6 +117,7 @@ impl Meter {
             edges: std::array::from_fn(|index| edge(&Edge::ALL[index])),
             buffered_receive: buffered(Buffer::StreamReceive),
             buffered_send: buffered(Buffer::StreamSend),
+            tallies: RefCell::default(),
             attention: Cell::new(Attention::Quiet),
             activity: Cell::new(0),
             flushed_activity: Cell::new(0),
@@ -121,6 +131,12 @@ impl Meter {
     /// The handles of the shard, for what is counted by its own name.
     pub(crate) fn metrics(&self) -> &ShardMetrics {
         &self.metrics
+    }
+
+    /// From now on this is flushed, too, as long as its owner keeps it, whenever anything is counted here.
+    pub(crate) fn add_tally<T: Tally + 'static>(&self, tally: &Rc<T>) {
+        let tally: Weak<T> = Rc::downgrade(tally);
+        self.tallies.borrow_mut().push(tally);
     }
 
     /// An actor was started.
@@ -238,6 +254,13 @@ impl Meter {
         }
         self.buffered_receive.flush();
         self.buffered_send.flush();
+        self.tallies.borrow_mut().retain(|tally| {
+            let tally = tally.upgrade();
+            if let Some(tally) = &tally {
+                tally.flush(&self.metrics, active);
+            }
+            tally.is_some()
+        });
         self.flushed_activity.set(self.activity.get());
         if active {
             self.metrics.runtime.flush_duration.record_time(clock::now() - begun);

@@ -410,6 +410,17 @@ async fn connect(client: &Endpoint, server: &Endpoint, count: usize) -> Vec<Conn
 }
 
 /// More to answer than is answered at once.
+/// A server's address that nothing can be sent to.
+async fn nowhere() -> Vec<Registry> {
+    let short = Duration::from_millis(100);
+    let config = TransportConfig { max_idle_timeout: short, handshake_timeout: short, ..TransportConfig::default() };
+    let client = client_with(config);
+    let nowhere = (LOCALHOST.ip(), 0).into();
+    assert!(client.connect(nowhere, "localhost").await.is_err());
+    client.wait_idle().await;
+    of(&[&client])
+}
+
 async fn a_busy_shard() -> Vec<Registry> {
     let server = server().shards(1).retry(RetryPolicy::Always).service(echo).start().unwrap();
     let client = client();
@@ -466,12 +477,13 @@ async fn every_metric_moves_or_has_a_reason_not_to() {
         for registries in [one, two, three, four] {
             calm.extend(registries);
         }
-        let (one, two, three) = tokio::join!(
+        let (one, two, three, four) = tokio::join!(
             scene("a_long_certificate", a_long_certificate()),
             scene("a_busy_shard", a_busy_shard()),
+            scene("nowhere", nowhere()),
             scene("a_small_buffer", a_small_buffer())
         );
-        for registries in [one, two, three] {
+        for registries in [one, two, three, four] {
             calm.extend(registries);
         }
         panicked = scene("faults", faults()).await;

@@ -25,8 +25,10 @@ use crate::port::{ConnectionPort, Facts};
 
 /// How often an open connection is sampled for the distributions "of connection-seconds".
 const SAMPLE_PERIOD: Duration = Duration::from_secs(1);
-/// How fresh the facts are that anyone may ask for.
+/// How fresh the facts are that anyone may ask for, while anything happens.
 const FACTS_AGE: Duration = Duration::from_millis(100);
+/// How long a turn's counts may wait for those of later turns, so that a turn does not pay for adding them up.
+const COUNT_AGE: Duration = Duration::from_millis(100);
 
 /// See the module.
 #[derive(Debug)]
@@ -34,6 +36,7 @@ pub(crate) struct Count {
     meter: Rc<Meter>,
     port: Arc<ConnectionPort>,
     began: Time,
+    added: Time,
     sampled: Time,
     told: Time,
     state: State,
@@ -70,6 +73,7 @@ impl Count {
         Self {
             port,
             began: now,
+            added: now,
             sampled: now,
             told: Time::ZERO,
             state: machine.state(),
@@ -85,12 +89,31 @@ impl Count {
     }
 
     /// A turn is over.
+    ///
+    /// What was counted is added to the metrics now and then: the machine sees to it that there is a turn a moment after
+    /// the last one with traffic.
     pub(crate) fn turn(&mut self, machine: &mut Connection, now: Time) {
+        self.on_state(machine, now);
+        if now.saturating_since(self.added) >= COUNT_AGE || self.closed {
+            self.added = now;
+            self.add_all(machine);
+            if now.saturating_since(self.sampled) >= SAMPLE_PERIOD {
+                self.sampled = now;
+                self.sample(machine);
+            }
+        }
+        if now.saturating_since(self.told) >= FACTS_AGE || self.closed {
+            self.told = now;
+            self.tell(machine);
+        }
+    }
+
+    /// Adds everything that was counted.
+    pub(crate) fn add_all(&mut self, machine: &mut Connection) {
         let stats = machine.take_stats();
         if !stats.is_untouched() {
             self.add(&stats, machine.side());
         }
-        self.on_state(machine, now);
         let open = machine.ledger().open_streams();
         for (shares, counts) in self.streams.iter().zip(open) {
             for (share, count) in shares.iter().zip(counts) {
@@ -98,14 +121,6 @@ impl Count {
             }
         }
         self.send_buffered.set(machine.ledger().send_buffered());
-        if now.saturating_since(self.sampled) >= SAMPLE_PERIOD {
-            self.sampled = now;
-            self.sample(machine);
-        }
-        if now.saturating_since(self.told) >= FACTS_AGE || self.closed {
-            self.told = now;
-            self.tell(machine);
-        }
     }
 
     fn sample(&self, machine: &Connection) {
@@ -142,6 +157,7 @@ impl Count {
             return;
         }
         let before = std::mem::replace(&mut self.state, state);
+        self.added = Time::ZERO;
         if before == State::Handshaking && state.is_established() {
             self.on_connected(machine, now);
         }

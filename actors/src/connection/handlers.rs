@@ -48,9 +48,9 @@ impl Handler<WindowUpdated> for ConnectionActor {
         // An earlier path's controller has nothing to say about this one.
         if message.path == self.path {
             let now = clock::now();
-            self.feed(context, |state| {
-                state.machine.handle_window(now, message.window);
+            self.feed_perhaps(context, |state| {
                 state.count.congestion_state = message.state;
+                state.machine.handle_window(now, message.window)
             });
         }
     }
@@ -207,7 +207,7 @@ impl Handler<SnapshotTaken> for ConnectionActor {
         }
         self.feed(context, |state| {
             state.machine.forget_awaited_window();
-            state.machine.handle_window(now, window);
+            let _a_turn_follows = state.machine.handle_window(now, window);
             state.count.congestion = algorithm.name();
             if let Some(switch) = switch {
                 state.count.switched(before.controller, algorithm.name());

@@ -125,11 +125,20 @@ impl ConnectionActor {
 
     /// Feeds the machine behind the panic boundary and opens a turn, at whose end everything is sent.
     fn feed(&mut self, context: &mut Context<Self>, work: impl FnOnce(&mut State)) {
+        self.feed_perhaps(context, |state| {
+            work(state);
+            true
+        });
+    }
+
+    /// The same, with a turn only if the machine says that one is needed.
+    fn feed_perhaps(&mut self, context: &mut Context<Self>, work: impl FnOnce(&mut State) -> bool) {
         let started = self.stage.meter.handled(ActorType::Connection);
         let result = self.state.run(work);
         self.stage.meter.done(ActorType::Connection, started);
         match result {
-            Ok(()) => self.open_turn(context),
+            Ok(true) => self.open_turn(context),
+            Ok(false) => {}
             Err(gone) => self.fail(context, gone.now),
         }
     }
@@ -230,6 +239,8 @@ impl Actor for ConnectionActor {
 
     fn stopped(&mut self, _: &mut Self::Context) {
         let failed = self.failed || std::thread::panicking();
+        // What it counted last; nothing if it panicked, now or earlier.
+        let _counted = self.state.run(|State { machine, count, .. }| count.add_all(machine));
         self.state.discard();
         self.end(CloseReason::Internal);
         self.port.disconnect();

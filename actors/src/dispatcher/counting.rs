@@ -1,34 +1,40 @@
-//! What a dispatcher counts: the machine's plain numbers, added to the metric handles after each drain.
+//! What a dispatcher counts: the machine's plain numbers, added to the metric handles at each flush of the meter.
 
+use std::fmt;
 use std::rc::Rc;
 
 use codec::Side;
 use telemetry::connection::RefusedReason;
 use telemetry::dispatcher::{DropReason, Outcome, TokenKind, TokenResult};
 use telemetry::labels::{Direction, Role};
-use telemetry::{Label as _, Share};
+use telemetry::{Label as _, ShardMetrics, Share};
 use transport::accept;
 use transport::endpoint::{Counts, Endpoint};
 
-use crate::meter::Meter;
+use super::roster::SharedRoster;
+use crate::meter::{Meter, Tally};
 
 /// The handles of a shard, as far as the dispatcher writes to them.
 pub(super) struct Counting {
     meter: Rc<Meter>,
+    roster: SharedRoster,
     routes: Share,
     clients: Share,
     servers: Share,
 }
 
 impl Counting {
-    pub(super) fn new(meter: &Rc<Meter>) -> Self {
+    pub(super) fn new(meter: &Rc<Meter>, roster: &SharedRoster) -> Rc<Self> {
         let dispatcher = &meter.metrics().dispatcher;
-        Self {
+        let counting = Rc::new(Self {
+            roster: Rc::clone(roster),
             routes: dispatcher.routes.share(),
             clients: dispatcher.handshakes[Role::Client].share(),
             servers: dispatcher.handshakes[Role::Server].share(),
             meter: Rc::clone(meter),
-        }
+        });
+        meter.add_tally(&counting);
+        counting
     }
 
     /// Datagrams that were dropped because their connection, or another shard, cannot keep up.
@@ -39,7 +45,7 @@ impl Counting {
     }
 
     /// Adds what the machine has counted.
-    pub(super) fn count(&self, endpoint: &mut Endpoint) {
+    fn count(&self, endpoint: &mut Endpoint) {
         let Counts {
             outcomes,
             drops,
@@ -76,11 +82,26 @@ impl Counting {
         self.levels(endpoint);
     }
 
-    /// Says how many there are of what comes and goes.
+    /// Says how many there are of what comes and goes: also between flushes, as handshakes are shorter than that.
     pub(super) fn levels(&self, endpoint: &Endpoint) {
         self.routes.set(endpoint.routes() as u64);
         self.clients.set(endpoint.handshakes(Side::Client) as u64);
         self.servers.set(endpoint.handshakes(Side::Server) as u64);
+    }
+}
+
+impl Tally for Counting {
+    fn flush(&self, _: &ShardMetrics, _: bool) {
+        // Nobody flushes from within the dispatcher.
+        if let Ok(mut roster) = self.roster.try_borrow_mut() {
+            self.count(&mut roster.endpoint);
+        }
+    }
+}
+
+impl fmt::Debug for Counting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Counting")
     }
 }
 

@@ -42,6 +42,7 @@ use crate::connection::messages::StatelessResetReceived;
 use crate::credit::Credit;
 use crate::directory::{Directory, ServerKey};
 use crate::down::{Cause, Child, Down, Stop};
+use crate::meter::Tally as _;
 use crate::port::{ConnectionPort, Facts};
 use crate::socket::messages::{DatagramsReceived, OutgoingBatch, SendDatagrams};
 use crate::stage::Stage;
@@ -81,14 +82,14 @@ pub(crate) struct DispatcherParts {
 /// See the [module](self).
 pub(crate) struct DispatcherActor {
     parts: DispatcherParts,
-    counting: Counting,
+    counting: Rc<Counting>,
     handshakes: Option<Rc<Recipient<HandshakeOver>>>,
     sweep_planned: bool,
 }
 
 impl DispatcherActor {
     pub(crate) fn new(parts: DispatcherParts) -> Self {
-        let counting = Counting::new(&parts.stage.meter);
+        let counting = Counting::new(&parts.stage.meter, &parts.roster);
         Self { parts, counting, handshakes: None, sweep_planned: false }
     }
 
@@ -121,7 +122,6 @@ impl DispatcherActor {
         let dropped = roster.deliver(arrival.now, &self.parts.stage.meter);
         self.counting.mailbox_full(dropped);
         self.answer(&mut roster, arrival);
-        self.counting.count(&mut roster.endpoint);
     }
 
     /// Sends what the machine says by itself.
@@ -157,7 +157,6 @@ impl DispatcherActor {
             actor.sweep_planned = false;
             let mut roster = actor.parts.roster.borrow_mut();
             roster.endpoint.handle_deadline(clock::now());
-            actor.counting.levels(&roster.endpoint);
             drop(roster);
             actor.plan_sweep(context);
         });
@@ -237,6 +236,7 @@ impl DispatcherActor {
         self.parts.directory.add(Arc::clone(&port), server);
         let (key, generation) = roster.start(&self.parts.stage, machine, Arc::clone(&port));
         self.watch(key, generation, port);
+        self.counting.levels(&roster.endpoint);
         begun
     }
 
@@ -278,6 +278,7 @@ impl Actor for DispatcherActor {
     fn stopped(&mut self, _: &mut Self::Context) {
         let panicked = std::thread::panicking();
         let reason = if panicked { StopReason::Panic } else { StopReason::Done };
+        self.counting.flush(self.parts.stage.meter.metrics(), true);
         self.parts.stage.meter.stopped(ActorType::Dispatcher, reason);
         let cause = if panicked { Cause::Panicked } else { Cause::Finished };
         self.parts.owner.do_send(Down { child: Child::Dispatcher, cause });
@@ -369,7 +370,6 @@ impl Handler<Connect> for DispatcherActor {
             let roster = Rc::clone(&actor.parts.roster);
             let mut roster = roster.borrow_mut();
             let result = actor.connect(&mut roster, *message.order);
-            actor.counting.count(&mut roster.endpoint);
             drop(roster);
             reply(message.reply, result);
         });

@@ -19,6 +19,7 @@
 //! | `receive.rs` | batches from the kernel |
 //! | `send.rs` | batches to the kernel |
 //! | `kernel.rs` | what the kernel dropped |
+//! | `tally.rs` | what is counted at each call |
 
 pub(crate) mod bind;
 mod busy;
@@ -29,6 +30,7 @@ pub(crate) mod memory;
 pub(crate) mod messages;
 mod receive;
 mod send;
+mod tally;
 mod udp;
 
 #[cfg(test)]
@@ -48,11 +50,12 @@ use crate::batch::{ReceivePool, SendPool};
 use crate::clock;
 use crate::credit::Credit;
 use crate::down::{Cause, Child, Down, Stop};
-use crate::meter::Meter;
+use crate::meter::{Meter, Tally};
 use io::{BoundSocket, SocketIo};
 use messages::{DatagramsReceived, Rebind, SendDatagrams};
 use receive::Incoming;
 use send::{Resumptions, SendQueue};
+use tally::SocketTally;
 
 /// Batches on their way from the socket to the dispatcher, at most. See `docs/adr/0001-batch-and-credit-sizes.md`.
 pub(crate) const DISPATCHER_BATCHES: u32 = 4;
@@ -102,6 +105,7 @@ pub(crate) struct SocketActor {
     owner: Recipient<Down>,
     meter: Rc<Meter>,
     queue: SendQueue,
+    tally: Rc<SocketTally>,
     kernel_drops: u64,
     kernel_asked_again: Time,
     kernel_queue: Share,
@@ -110,7 +114,9 @@ pub(crate) struct SocketActor {
 impl SocketActor {
     pub(crate) fn new(parts: SocketParts) -> Self {
         let SocketParts { socket, receive_pool, send_pool, credit, dispatcher, owner, meter } = parts;
-        let queue = SendQueue::new(Rc::clone(&socket.io), send_pool, Rc::clone(&meter));
+        let tally = Rc::new(SocketTally::new());
+        meter.add_tally(&tally);
+        let queue = SendQueue::new(Rc::clone(&socket.io), send_pool, Rc::clone(&meter), Rc::clone(&tally));
         let kernel_queue = meter.metrics().socket.receive_queue.share();
         // What was dropped before belongs to whoever used the socket before.
         let kernel_drops = socket.io.borrow().kernel_counters().unwrap_or_default().drops;
@@ -122,6 +128,7 @@ impl SocketActor {
             owner,
             meter,
             queue,
+            tally,
             kernel_drops,
             kernel_asked_again: Time::ZERO,
             kernel_queue,
@@ -177,6 +184,7 @@ impl Actor for SocketActor {
             self.receive_pool.clone(),
             self.credit.clone(),
             Rc::clone(&self.meter),
+            Rc::clone(&self.tally),
         );
         ctx.add_stream(incoming);
         ctx.add_stream(Resumptions { socket: Rc::clone(&self.socket.io), waiting: Rc::clone(&self.queue.waiting) });
@@ -185,6 +193,7 @@ impl Actor for SocketActor {
     fn stopped(&mut self, _: &mut Context<Self>) {
         let panicked = std::thread::panicking();
         self.queue.clear();
+        self.tally.flush(self.meter.metrics(), true);
         self.meter.stopped(ActorType::Socket, if panicked { StopReason::Panic } else { StopReason::Done });
         let cause = if panicked { Cause::Panicked } else { Cause::Finished };
         self.owner.do_send(Down { child: Child::Socket, cause });

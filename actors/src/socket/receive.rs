@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use futures_core::Stream;
-use telemetry::Label;
 use telemetry::socket::{Codepoint, Operation};
 use tokio::time::{Sleep, sleep};
 use transport::output::ReceivedDatagrams;
@@ -20,6 +19,7 @@ use transport::output::ReceivedDatagrams;
 use super::io::{Received, SocketIo};
 use super::messages::DatagramsReceived;
 use super::send::error_label;
+use super::tally::SocketTally;
 use super::udp::RECEIVE_MESSAGES;
 use crate::batch::{BUFFER_SIZE, ReceivePool};
 use crate::clock;
@@ -38,6 +38,7 @@ pub(super) struct Incoming {
     pool: ReceivePool,
     credit: Credit,
     meter: Rc<Meter>,
+    tally: Rc<SocketTally>,
     /// Whole buffers, ready to be filled.
     buffers: Vec<BytesMut>,
     /// What the last call said about them.
@@ -51,12 +52,19 @@ pub(super) struct Incoming {
 }
 
 impl Incoming {
-    pub(super) fn new(socket: Rc<RefCell<SocketIo>>, pool: ReceivePool, credit: Credit, meter: Rc<Meter>) -> Self {
+    pub(super) fn new(
+        socket: Rc<RefCell<SocketIo>>,
+        pool: ReceivePool,
+        credit: Credit,
+        meter: Rc<Meter>,
+        tally: Rc<SocketTally>,
+    ) -> Self {
         Self {
             socket,
             pool,
             credit,
             meter,
+            tally,
             buffers: Vec::with_capacity(RECEIVE_MESSAGES),
             received: Vec::with_capacity(RECEIVE_MESSAGES),
             offered: 1,
@@ -117,18 +125,14 @@ impl Incoming {
 
     fn count(&self) {
         let metrics = &self.meter.metrics().socket;
-        let (mut datagrams, mut bytes, mut marks) = (0, 0, [0; Codepoint::NAMES.len()]);
+        let (mut datagrams, mut bytes) = (0, 0);
         for received in &self.received {
             let count = datagrams_in(received);
             datagrams += count;
             bytes += received.length as u64;
-            marks[codepoint(received).index()] += count;
+            self.tally.marked(codepoint(received), count);
         }
-        metrics.receive_calls.add(1);
-        metrics.received_datagrams.add(datagrams);
-        metrics.received_bytes.add(bytes);
-        metrics.receive_batch.record_size(datagrams);
-        metrics.ecn_received.add_all(&marks);
+        self.tally.received(datagrams, bytes, &metrics.receive_batch);
     }
 }
 

@@ -13,6 +13,7 @@ use telemetry::socket::{Errno, Operation};
 
 use super::io::{Outgoing, SendError, SocketIo};
 use super::messages::OutgoingBatch;
+use super::tally::SocketTally;
 use super::udp::errno;
 use crate::batch::SendPool;
 use crate::meter::Meter;
@@ -27,6 +28,7 @@ pub(super) struct SendQueue {
     socket: Rc<RefCell<SocketIo>>,
     pool: SendPool,
     meter: Rc<Meter>,
+    tally: Rc<SocketTally>,
     queue: VecDeque<Sending>,
     pub(super) waiting: Rc<Cell<Waiting>>,
 }
@@ -60,8 +62,8 @@ enum Progress {
 }
 
 impl SendQueue {
-    pub(super) fn new(socket: Rc<RefCell<SocketIo>>, pool: SendPool, meter: Rc<Meter>) -> Self {
-        Self { socket, pool, meter, queue: VecDeque::new(), waiting: Rc::new(Cell::new(Waiting::Nothing)) }
+    pub(super) fn new(socket: Rc<RefCell<SocketIo>>, pool: SendPool, meter: Rc<Meter>, tally: Rc<SocketTally>) -> Self {
+        Self { socket, pool, meter, tally, queue: VecDeque::new(), waiting: Rc::new(Cell::new(Waiting::Nothing)) }
     }
 
     pub(super) fn push(&mut self, batch: OutgoingBatch) {
@@ -79,7 +81,7 @@ impl SendQueue {
     pub(super) fn resume(&mut self) {
         let mut calls = CALLS;
         while let Some(sending) = self.queue.front_mut() {
-            match sending.advance(&mut self.socket.borrow_mut(), &self.meter, &mut calls) {
+            match sending.advance(&mut self.socket.borrow_mut(), &self.meter, &self.tally, &mut calls) {
                 Progress::Done => {
                     if let Some(sending) = self.queue.pop_front() {
                         self.pool.give_back(sending.batch.buffer);
@@ -100,7 +102,7 @@ impl SendQueue {
 }
 
 impl Sending {
-    fn advance(&mut self, socket: &mut SocketIo, meter: &Meter, calls: &mut usize) -> Progress {
+    fn advance(&mut self, socket: &mut SocketIo, meter: &Meter, tally: &SocketTally, calls: &mut usize) -> Progress {
         let metrics = &meter.metrics().socket;
         let OutgoingBatch { transmit, buffer } = &self.batch;
         let bytes = &buffer[..transmit.length.min(buffer.len())];
@@ -118,10 +120,7 @@ impl Sending {
             };
             match socket.send(&outgoing) {
                 Ok(()) => {
-                    metrics.send_calls.add(1);
-                    metrics.sent_datagrams.add(outgoing.datagrams() as u64);
-                    metrics.sent_bytes.add(outgoing.bytes.len() as u64);
-                    metrics.send_batch.record_size(outgoing.datagrams() as u64);
+                    tally.sent(outgoing.datagrams() as u64, outgoing.bytes.len() as u64, &metrics.send_batch);
                     self.sent = end;
                 }
                 Err(SendError::Blocked) => {

@@ -225,17 +225,20 @@ impl Connection {
             return;
         }
         self.idle_since = Some(now);
-        self.rest_deadline.get_or_insert(now + REST);
+        self.rest_deadline.get_or_insert(now + LOOK);
         self.idle_deadline = self.idle_timeout().map(|timeout| now + timeout);
         self.keep_alive_deadline = self.config.keep_alive.map(|period| now + period);
     }
 
     /// Gives back memory that only traffic needs, once there has been none for a while.
     fn on_rest_deadline(&mut self, now: Time) {
-        let quiet_from = self.idle_since.map_or(now, |since| since + REST);
+        let since = self.idle_since.unwrap_or(now);
         let is_busy = self.state != State::Confirmed || self.recovery.bytes_in_flight() > 0;
-        self.rest_deadline = if quiet_from > now {
-            Some(quiet_from)
+        self.rest_deadline = if since + LOOK > now {
+            // Traffic goes on.
+            Some(now + LOOK)
+        } else if since + REST > now {
+            Some(since + REST)
         } else {
             // What is in flight is acknowledged or lost before long, and the peer's next packet brings a new deadline.
             is_busy.then_some(now + REST)
@@ -253,5 +256,7 @@ impl Connection {
     }
 }
 
+/// How often it is looked whether there is still traffic: the turn of that look also tells the shell what was counted.
+const LOOK: Duration = Duration::from_millis(250);
 /// A connection without traffic for so long is taken to be idle.
 const REST: Duration = Duration::from_secs(1);

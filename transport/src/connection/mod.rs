@@ -173,12 +173,24 @@ impl Connection {
         }
     }
 
-    /// The congestion controller's answer to what it was told.
-    pub fn handle_window(&mut self, now: Time, window: Window) {
+    /// The congestion controller's answer to what it was told. Says whether it lets anything out, which takes a turn; a
+    /// connection with nothing to send needs none.
+    pub fn handle_window(&mut self, now: Time, window: Window) -> bool {
         self.now = now;
         self.awaiting_window = false;
         self.window = window;
         self.pacer.set_window(now, window, self.paths.current().datagram_size());
+        let waits = self.wants_to_transmit()
+            || self.probes.iter().any(|probes| *probes > 0)
+            || self.paths.mtu().may_probe(now)
+            || self.state != State::Confirmed;
+        if !waits {
+            let fits = self.recovery.bytes_in_flight() < self.window.congestion_window && !self.recovery.is_full();
+            if fits {
+                self.on_nothing_to_send(now);
+            }
+        }
+        waits
     }
 
     /// The moment that was asked for with [`Self::transmit_wanted`] has come, or there are buffers again.

@@ -195,17 +195,22 @@ impl Connection {
             return Permission::Acknowledgements;
         }
         if !wants {
-            let limit = match self.ledger.blocked_by() {
-                Some(crate::stream::ledger::FlowBlocked::Connection) => SendLimit::FlowConnection,
-                Some(crate::stream::ledger::FlowBlocked::Stream) => SendLimit::FlowStream,
-                None => SendLimit::Application,
-            };
-            self.limit_by(now, limit);
-            if limit == SendLimit::Application && self.state.is_established() {
-                self.recovery.on_application_limited();
-            }
+            self.on_nothing_to_send(now);
         }
         Permission::Everything
+    }
+
+    /// Window and pacer would let more out than there is.
+    pub(super) fn on_nothing_to_send(&mut self, now: Time) {
+        let limit = match self.ledger.blocked_by() {
+            Some(crate::stream::ledger::FlowBlocked::Connection) => SendLimit::FlowConnection,
+            Some(crate::stream::ledger::FlowBlocked::Stream) => SendLimit::FlowStream,
+            None => SendLimit::Application,
+        };
+        self.limit_by(now, limit);
+        if limit == SendLimit::Application && self.state.is_established() {
+            self.recovery.on_application_limited();
+        }
     }
 
     /// What application data leaves of the window until the handshake is confirmed: it is not acknowledged before the peer

@@ -179,6 +179,15 @@ impl MtuDiscovery {
         size
     }
 
+    /// Whether [`Self::next_probe`] may have one now.
+    pub fn may_probe(&self, now: Time) -> bool {
+        match self.phase {
+            Phase::Base => false,
+            Phase::Searching => self.in_flight.is_none(),
+            Phase::Resting(until) => now >= until,
+        }
+    }
+
     /// A probe of that size left.
     pub const fn on_probe_sent(&mut self, size: u16) {
         self.in_flight = Some(size);
