@@ -68,6 +68,17 @@ impl Ledger {
         }
     }
 
+    /// Whether one stream alone fills a packet with `room` for frames now. That several do together is not foreseen.
+    pub fn fills(&self, room: usize) -> bool {
+        let sending = |list| self.table.get(self.table.first(list)?)?.sending.as_ref();
+        let new = sending(List::Ready)
+            .map_or(0, |sending| sending.queued().min(self.credit.available()).min(sending.credit.available()));
+        new >= room as u64
+            || sending(List::Retransmit)
+                .and_then(|sending| sending.lost_run(room))
+                .is_some_and(|(_, lost, _)| lost >= room)
+    }
+
     pub(super) fn has_control_frames(&self) -> bool {
         self.table.first(List::Control).is_some() || self.connection_control_frames() > 0
     }
