@@ -262,7 +262,11 @@ impl Table {
 
     /// Moves the first stream of a queue to its end: the next one's turn.
     pub(super) fn rotate(&mut self, list: List) {
-        if let Some(first) = self.first(list) {
+        let Ends { first, last } = self.lists[list as usize];
+        // Alone, a stream's turn is followed by its own.
+        if let Some(first) = first
+            && Some(first) != last
+        {
             self.unlist(list, first);
             self.enlist(list, first);
         }

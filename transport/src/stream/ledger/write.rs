@@ -8,6 +8,7 @@ use codec::frame::{
 };
 use codec::{StreamId, VarInt};
 
+use super::concurrency::{OurStreams, PeerStreams};
 use super::sending::End;
 use super::table::{Control, List, Slot};
 use super::{DIRECTIONS, Ledger, index};
@@ -16,7 +17,7 @@ use crate::token::{Token, Tokens};
 impl Ledger {
     /// Writes the control frames that wait, as many as fit.
     pub fn write_control(&mut self, w: &mut Writer<'_>, tokens: &mut Tokens) {
-        if self.connection_control_frames() > 0 {
+        if self.has_connection_control() {
             self.write_connection_control(w, tokens);
         }
         while let Some(slot) = self.table.first(List::Control) {
@@ -80,7 +81,15 @@ impl Ledger {
     }
 
     pub(super) fn has_control_frames(&self) -> bool {
-        self.table.first(List::Control).is_some() || self.connection_control_frames() > 0
+        self.table.first(List::Control).is_some() || self.has_connection_control()
+    }
+
+    /// Whether a control frame of the connection itself waits. Asked for every packet, and nearly always in vain.
+    fn has_connection_control(&self) -> bool {
+        self.window.is_announcement_due()
+            || self.theirs.iter().any(PeerStreams::is_announcement_due)
+            || self.ours.iter().any(OurStreams::is_report_due)
+            || self.is_connection_blocked() && self.credit.is_report_due()
     }
 
     /// How many control frames of the connection itself wait.
