@@ -4,5 +4,6 @@
 pub mod buffers;
 pub mod edge;
 pub mod ledger;
+mod places;
 
 pub use edge::{StreamInput, StreamOutput};
