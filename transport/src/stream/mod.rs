@@ -2,6 +2,7 @@
 //! bytes ([`buffers`]). What passes between them is in [`edge`].
 
 pub mod buffers;
+mod chunks;
 pub mod edge;
 pub mod ledger;
 mod places;

@@ -16,11 +16,10 @@
 //! | `stream.rs` | both halves of one stream: what an actor of its own gets |
 //! | `receive.rs`, `send.rs` | each half as a transition table |
 //! | `reassembly.rs`, `pages.rs` | out-of-order bytes to in-order chunks, in bounded memory |
-//! | `backlog.rs`, `chunks.rs` | written bytes that wait for credit; bytes in pieces |
+//! | `backlog.rs` | written bytes that wait for credit |
 //! | `table.rs` | how a transition table is written |
 
 mod backlog;
-mod chunks;
 mod entries;
 mod event;
 mod pages;
