@@ -60,6 +60,8 @@ pub struct Streams {
     /// The place of the stream that was asked for last: what happens to one stream comes in runs.
     recent: usize,
     opening: [Opening; 2],
+    /// Whether the limit rose, and nobody was told.
+    rose: [bool; 2],
     /// How many streams of each direction the peer has opened.
     peer_opened: [u64; 2],
     /// Streams with something to poll. An entry that is gone is skipped.
@@ -77,7 +79,6 @@ struct Opening {
     opened: u64,
     limit: u64,
     credit: u64,
-    rose: bool,
 }
 
 impl Streams {
@@ -90,6 +91,7 @@ impl Streams {
             index: HashMap::with_hasher(FixedState::default()),
             recent: 0,
             opening: [Opening::default(); 2],
+            rose: [false; 2],
             peer_opened: [0; 2],
             outputs: VecDeque::new(),
             events: VecDeque::new(),
@@ -143,9 +145,7 @@ impl Streams {
     /// The next event for the application.
     pub fn poll_event(&mut self) -> Option<StreamEvent> {
         for direction in [Direction::Bidirectional, Direction::Unidirectional] {
-            let opening = self.opening_of(direction);
-            if opening.rose {
-                opening.rose = false;
+            if std::mem::take(&mut self.rose[index_of(direction)]) {
                 return Some(StreamEvent::OpenPermitted { direction });
             }
         }
@@ -341,7 +341,7 @@ impl Streams {
         //# ignored.
         if limit > opening.limit {
             opening.limit = limit;
-            opening.rose = true;
+            self.rose[index_of(direction)] = true;
         }
     }
 

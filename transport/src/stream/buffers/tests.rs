@@ -329,7 +329,7 @@ fn buffers_can_move_to_another_thread_and_are_small() {
     const fn is_send<T: Send>() {}
     is_send::<StreamBuffers>();
     is_send::<Streams>();
-    assert!(size_of::<StreamBuffers>() <= 768, "{}", size_of::<StreamBuffers>());
+    assert!(size_of::<StreamBuffers>() <= 480, "{}", size_of::<StreamBuffers>());
 }
 
 #[test]

@@ -154,6 +154,7 @@ impl PeerStreams {
 
     /// Whether a new limit is worth a frame: the peer is about to run out, or a quarter of the limit came together.
     pub(super) const fn is_announcement_due(&self) -> bool {
+        debug_assert!(self.due == self.is_worth_a_frame(), "judged after each change");
         self.due
     }
 
@@ -173,9 +174,13 @@ impl PeerStreams {
 
     /// After anything that [`Self::is_announcement_due`] depends on.
     const fn judge(&mut self) {
+        self.due = self.is_worth_a_frame();
+    }
+
+    const fn is_worth_a_frame(&self) -> bool {
         let gain = self.target().saturating_sub(self.announced);
         let left = self.announced.saturating_sub(self.opened);
-        self.due = self.repeat || (gain > 0 && (left < self.at_once.div_ceil(2) || gain >= self.at_once / 4));
+        self.repeat || (gain > 0 && (left < self.at_once.div_ceil(2) || gain >= self.at_once / 4))
     }
 
     const fn target(&self) -> u64 {

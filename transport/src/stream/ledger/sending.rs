@@ -18,8 +18,8 @@ pub(super) struct Sending {
     /// The code of our RESET_STREAM: nothing else is sent any more.
     pub(super) reset: Option<u64>,
     queue: Chunks,
-    /// Most streams lose nothing.
-    lost: Option<Box<VecDeque<Piece>>>,
+    /// None until something was: most streams have nothing to drop here.
+    lost: Option<VecDeque<Piece>>,
     granted: u64,
     acknowledged: u64,
 }
@@ -122,7 +122,7 @@ impl Sending {
     /// Where the oldest loss begins, how many bytes follow without a gap (looking no further than `enough`), and
     /// whether the end follows them.
     pub(super) fn lost_run(&self, enough: usize) -> Option<(u64, usize, bool)> {
-        let lost = self.lost.as_deref()?;
+        let lost = self.lost.as_ref()?;
         let first = lost.front()?;
         let (mut length, mut fin) = (0, false);
         for piece in lost {
@@ -137,7 +137,7 @@ impl Sending {
 
     /// Takes the first `length` bytes of the run, piece by piece; with `fin`, which only the whole run has, its end too.
     pub(super) fn take_lost(&mut self, length: usize, fin: bool, mut each: impl FnMut(Piece)) {
-        let Some(lost) = self.lost.as_deref_mut() else { return };
+        let Some(lost) = self.lost.as_mut() else { return };
         let mut left = length;
         while let Some(front) = lost.front_mut() {
             if front.data.len() > left {
@@ -184,7 +184,7 @@ impl Sending {
     /// Abandons what was not sent and what was lost. Returns how many bytes that were.
     pub(super) fn abandon(&mut self, code: u64) -> u64 {
         self.reset = Some(code);
-        let lost: usize = self.lost.iter().flat_map(|lost| lost.iter()).map(|piece| piece.data.len()).sum();
+        let lost: usize = self.lost.iter().flatten().map(|piece| piece.data.len()).sum();
         let dropped = self.queued().saturating_add(lost as u64);
         self.queue = Chunks::default();
         self.lost = None;

@@ -342,6 +342,33 @@ mod tests {
     }
 
     #[test]
+    fn an_idle_table_has_no_room_once_it_is_told_to_shrink() {
+        let mut table = Table::default();
+        let slots: Vec<_> = (0..1000).map(|index| table.insert(Side::Client, stream(index)).unwrap()).collect();
+        for slot in &slots[1..] {
+            table.remove(Side::Client, *slot).unwrap();
+        }
+        table.shrink();
+        assert_eq!((table.streams.capacity(), table.find(stream(0).id)), (1, Some(slots[0])));
+        assert!(table.slots.capacity() < 4, "{}", table.slots.capacity());
+        table.remove(Side::Client, slots[0]).unwrap();
+        table.shrink();
+        assert_eq!((table.streams.capacity(), table.slots.capacity()), (0, 0));
+    }
+
+    #[test]
+    fn whoever_is_alone_in_a_queue_stays_there_when_turns_are_taken() {
+        let mut table = Table::default();
+        let slots: Vec<_> = (0..2).map(|index| table.insert(Side::Client, stream(index)).unwrap()).collect();
+        table.rotate(List::Ready);
+        table.enlist(List::Ready, slots[0]);
+        table.rotate(List::Ready);
+        table.enlist(List::Ready, slots[1]);
+        table.rotate(List::Ready);
+        assert_eq!(order(&mut table), [1, 0]);
+    }
+
+    #[test]
     fn a_control_frame_is_wanted_once_and_counted_until_forgotten() {
         let mut table = Table::default();
         let slot = table.insert(Side::Client, stream(0)).unwrap();
