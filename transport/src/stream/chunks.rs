@@ -42,14 +42,19 @@ impl Chunks {
         if self.front.is_empty() || maximum == 0 {
             return None;
         }
-        let taken = if self.front.len() <= maximum {
-            let next = self.next();
-            mem::replace(&mut self.front, next)
-        } else {
-            self.front.split_to(maximum)
-        };
+        if self.front.len() <= maximum {
+            return Some(self.pop_first());
+        }
+        self.bytes -= maximum;
+        Some(self.front.split_to(maximum))
+    }
+
+    /// Takes the first piece whole.
+    fn pop_first(&mut self) -> Bytes {
+        let next = self.next();
+        let taken = mem::replace(&mut self.front, next);
         self.bytes -= taken.len();
-        Some(taken)
+        taken
     }
 
     /// Drops the first `count` bytes.

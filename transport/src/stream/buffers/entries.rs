@@ -97,6 +97,21 @@ impl Streams {
         Some(result)
     }
 
+    /// [`Self::with`], for an action that may move anything of the receiving half.
+    #[inline]
+    pub(super) fn count_received<R>(
+        &mut self,
+        id: StreamId,
+        action: impl FnOnce(&mut StreamBuffers) -> R,
+    ) -> Option<R> {
+        self.with(id, |buffers, totals| {
+            let before = buffers.receive_totals();
+            let result = action(buffers);
+            totals.move_by(&before, &buffers.receive_totals());
+            result
+        })
+    }
+
     /// [`Self::with`], for an action that may move anything.
     pub(super) fn count<R>(&mut self, id: StreamId, action: impl FnOnce(&mut StreamBuffers) -> R) -> Option<R> {
         self.with(id, |buffers, totals| {

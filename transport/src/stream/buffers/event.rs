@@ -151,6 +151,7 @@ impl BufferCounters {
     }
 
     /// Adds what a stream's numbers have changed by. Gauges may fall, so this is arithmetic that wraps around.
+    #[inline]
     pub(super) const fn move_by(&mut self, before: &Self, after: &Self) {
         const fn change(total: u64, before: u64, after: u64) -> u64 {
             total.wrapping_sub(before).wrapping_add(after)

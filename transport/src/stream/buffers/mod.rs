@@ -110,11 +110,16 @@ impl Streams {
             input => {
                 if let Some(id) = stream_of(&input) {
                     let permits_gap = self.totals.gaps < limits::CONNECTION_GAPS as u64;
-                    let moves_nothing = matches!(input, StreamInput::Credit { .. } | StreamInput::Acknowledged { .. });
-                    if moves_nothing {
-                        self.with(id, |buffers, _| buffers.on_input(input, permits_gap));
-                    } else {
-                        self.count(id, |buffers| buffers.on_input(input, permits_gap));
+                    match input {
+                        StreamInput::Credit { .. } | StreamInput::Acknowledged { .. } => {
+                            self.with(id, |buffers, _| buffers.on_input(input, permits_gap));
+                        }
+                        StreamInput::Data { .. } => {
+                            self.count_received(id, |buffers| buffers.on_input(input, permits_gap));
+                        }
+                        _ => {
+                            self.count(id, |buffers| buffers.on_input(input, permits_gap));
+                        }
                     }
                 }
             }
@@ -216,7 +221,7 @@ impl Streams {
     /// The next bytes, at most `maximum`; fewer if the next piece is shorter. Never copies.
     pub fn read(&mut self, id: StreamId, maximum: usize) -> Result<Read, ReadError> {
         let (result, is_unreported) = self
-            .count(id, |buffers| (buffers.read(maximum), buffers.has_unreported()))
+            .count_received(id, |buffers| (buffers.read(maximum), buffers.has_unreported()))
             .unwrap_or((Err(ReadError::Unknown), false));
         if is_unreported {
             self.remember_to_flush(id);
@@ -226,12 +231,12 @@ impl Streams {
 
     /// Moves all bytes that are in order to the end of `chunks`: see [`StreamBuffers::take_readable`].
     pub fn take_readable(&mut self, id: StreamId, chunks: &mut Vec<Bytes>) -> bool {
-        self.count(id, |buffers| buffers.take_readable(chunks)).unwrap_or(false)
+        self.count_received(id, |buffers| buffers.take_readable(chunks)).unwrap_or(false)
     }
 
     /// So many of the bytes that were taken have left the process.
     pub fn consume(&mut self, id: StreamId, bytes: u64) {
-        self.count(id, |buffers| buffers.consume(bytes));
+        self.count_received(id, |buffers| buffers.consume(bytes));
     }
 
     /// The application has seen the end of what was taken, or the reset.

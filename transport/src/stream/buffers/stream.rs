@@ -373,6 +373,17 @@ impl StreamBuffers {
 
     /// Gauges, and counters since it was made.
     pub(super) fn totals(&self) -> BufferCounters {
+        let mut totals = self.receive_totals();
+        if let Some(send) = &self.send {
+            totals.buffered_send = send.buffered();
+            totals.handed_on = send.handed_on();
+        }
+        totals
+    }
+
+    /// Those of the receiving half alone.
+    #[inline]
+    pub(super) fn receive_totals(&self) -> BufferCounters {
         let mut totals = BufferCounters {
             stream_gaps_hit: self.stream_gaps_hit,
             connection_gaps_hit: self.connection_gaps_hit,
@@ -383,10 +394,6 @@ impl StreamBuffers {
             totals.gaps = receive.reassembly().gaps() as u64;
             totals.copied = receive.reassembly().copied();
             totals.delivered = receive.delivered();
-        }
-        if let Some(send) = &self.send {
-            totals.buffered_send = send.buffered();
-            totals.handed_on = send.handed_on();
         }
         totals
     }
