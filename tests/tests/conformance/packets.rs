@@ -2,10 +2,10 @@
 
 use codec::cursor::Writer;
 use codec::frame::{Crypto, Frame};
-use codec::packet::{Header, PacketKind};
+use codec::packet::{Header, PacketKind, number};
 use codec::{ConnectionId, Side, TransportErrorCode, Version};
-use quicast_tests::Puppet;
 use quicast_tests::puppet::{Forged, Stage};
+use quicast_tests::{Plan, Puppet, Settings};
 use recovery::SpaceId;
 use transport::stats::PacketDrop;
 
@@ -184,6 +184,27 @@ fn a_packet_that_comes_twice_is_read_once() {
                 }
                 assert_eq!(puppet.victim().stats.frames_received[1], pings);
             });
+        }
+    }
+}
+
+#[test]
+fn full_datagrams_have_payloads_of_whole_cipher_blocks_and_small_ones_are_not_longer_for_it() {
+    for victim in SIDES {
+        let settings = Settings::new(1).map(|config| config.initial_datagram_size = 1452);
+        let mut puppet = Puppet::at(&settings, victim, Stage::Established);
+        let (before, largest) = (puppet.heard.len(), puppet.victim_next_number(SpaceId::Application) - 1);
+        puppet.victim().application.begin(Plan::one_way(1, 8_000));
+        puppet.turn();
+        assert_eq!(puppet.heard.len() - before, 6, "{victim:?}");
+        for heard in &puppet.heard[before..] {
+            let number_length = heard.datagram - heard.payload.len() - 1 - heard.destination.len() - tls::TAG_LENGTH;
+            if heard.datagram == 1452 {
+                assert_eq!((heard.payload.len() % 16, number_length), (0, 3), "{victim:?}");
+            } else {
+                let needed = number::length_for(heard.number, Some(largest));
+                assert_eq!((number_length, needed), (1, 1), "{victim:?}");
+            }
         }
     }
 }

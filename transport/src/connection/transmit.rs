@@ -100,10 +100,12 @@ impl Connection {
         }
         let room = self.amplification_room(now, datagram.len())?;
         self.fill_probes();
-        let permission = self.permission(now, room);
+        // Asked once a datagram: nothing in here adds to it.
+        let wants = SpaceId::ALL.map(|space| self.wants_to_send(space));
+        let permission = self.permission(now, room, wants);
         let mut length = 0;
         let mut in_flight = false;
-        let spaces = SpaceId::ALL.map(|space| self.may_send(now, space, permission));
+        let spaces = SpaceId::ALL.map(|space| self.may_send(now, space, wants[space.index()], permission));
         for space in SpaceId::ALL {
             if !spaces[space.index()] || room - length < SMALLEST_PACKET && length > 0 {
                 continue;
@@ -167,15 +169,16 @@ impl Connection {
     }
 
     /// What window and pacer permit for a datagram of `size` bytes.
-    fn permission(&mut self, now: Time, size: usize) -> Permission {
+    fn permission(&mut self, now: Time, size: usize, wants: [bool; 3]) -> Permission {
         let size = size as u64;
-        let wants = self.wants_to_transmit();
+        let handshakes = wants[SpaceId::Initial.index()] || wants[SpaceId::Handshake.index()];
+        let wants = handshakes || wants[SpaceId::Application.index()];
         //= https://www.rfc-editor.org/rfc/rfc9002#section-7
         //# An endpoint MUST NOT send a packet if it would cause bytes_in_flight (see
         //# {{vars-of-interest}}) to be larger than the congestion window, unless the packet
         //# is sent on a PTO timer expiration (see {{pto}}) or when entering recovery (see
         //# {{recovery-period}}).
-        let wanted = self.recovery.bytes_in_flight().saturating_add(size + self.reserved(size));
+        let wanted = self.recovery.bytes_in_flight().saturating_add(size + self.reserved(size, handshakes));
         let fits = wanted <= self.window.congestion_window;
         if !fits || self.recovery.is_full() {
             if wants {
@@ -215,8 +218,7 @@ impl Connection {
 
     /// What application data leaves of the window until the handshake is confirmed: it is not acknowledged before the peer
     /// has read our handshake, which must therefore never wait behind it.
-    fn reserved(&self, size: u64) -> u64 {
-        let handshakes = self.wants_to_send(SpaceId::Initial) || self.wants_to_send(SpaceId::Handshake);
+    fn reserved(&self, size: u64, handshakes: bool) -> u64 {
         if self.state == State::Connected && !handshakes { 2 * size } else { 0 }
     }
 
@@ -227,7 +229,7 @@ impl Connection {
     }
 
     /// Whether a packet of `space` is to be built now.
-    fn may_send(&self, now: Time, space: SpaceId, permission: Permission) -> bool {
+    fn may_send(&self, now: Time, space: SpaceId, wants: bool, permission: Permission) -> bool {
         let level = match space {
             SpaceId::Initial => Level::Initial,
             SpaceId::Handshake => Level::Handshake,
@@ -236,8 +238,7 @@ impl Connection {
         if !self.keys.can_seal(level) {
             return false;
         }
-        let data =
-            self.wants_to_send(space) && (permission == Permission::Everything || self.probes[space.index()] > 0);
+        let data = wants && (permission == Permission::Everything || self.probes[space.index()] > 0);
         data || self.received[space.index()].is_ack_due(now)
     }
 

@@ -2,7 +2,9 @@
 //! bytes ([`buffers`]). What passes between them is in [`edge`].
 
 pub mod buffers;
+mod chunks;
 pub mod edge;
 pub mod ledger;
+mod places;
 
 pub use edge::{StreamInput, StreamOutput};

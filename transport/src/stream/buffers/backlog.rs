@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::chunks::Chunks;
+use crate::stream::chunks::Chunks;
 
 /// What waits for credit, and how much of it there may be.
 #[derive(Debug)]

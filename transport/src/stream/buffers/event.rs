@@ -144,7 +144,14 @@ pub struct BufferCounters {
 }
 
 impl BufferCounters {
+    /// Counts bytes that leave the backlog for the connection.
+    pub(super) const fn hand_on(&mut self, bytes: u64) {
+        self.buffered_send = self.buffered_send.wrapping_sub(bytes);
+        self.handed_on = self.handed_on.wrapping_add(bytes);
+    }
+
     /// Adds what a stream's numbers have changed by. Gauges may fall, so this is arithmetic that wraps around.
+    #[inline]
     pub(super) const fn move_by(&mut self, before: &Self, after: &Self) {
         const fn change(total: u64, before: u64, after: u64) -> u64 {
             total.wrapping_sub(before).wrapping_add(after)

@@ -12,14 +12,15 @@
 //! | File | What |
 //! |---|---|
 //! | `event.rs` | what the application hears, and how reads and writes may end |
+//! | `entries.rs` | how a stream is found, what it moved is counted, and it is queued for polling |
 //! | `stream.rs` | both halves of one stream: what an actor of its own gets |
 //! | `receive.rs`, `send.rs` | each half as a transition table |
 //! | `reassembly.rs`, `pages.rs` | out-of-order bytes to in-order chunks, in bounded memory |
-//! | `backlog.rs`, `chunks.rs` | written bytes that wait for credit; bytes in pieces |
+//! | `backlog.rs` | written bytes that wait for credit |
 //! | `table.rs` | how a transition table is written |
 
 mod backlog;
-mod chunks;
+mod entries;
 mod event;
 mod pages;
 mod reassembly;
@@ -36,13 +37,14 @@ use std::collections::{HashMap, VecDeque};
 use bytes::Bytes;
 use codec::{Direction, Side, StreamId};
 use foldhash::fast::FixedState;
-use slab::Slab;
 
 pub use event::{BufferConfig, BufferCounters, PROMOTION_BYTES, Read, ReadError, StreamEvent, WriteError};
 pub use stream::StreamBuffers;
 
+use super::places::Places;
 use super::{StreamInput, StreamOutput};
 use crate::limits;
+use entries::Entry;
 use stream::stream_of;
 
 /// The bytes of all streams of a connection, but those that were taken out.
@@ -52,10 +54,14 @@ use stream::stream_of;
 pub struct Streams {
     side: Side,
     config: BufferConfig,
-    entries: Slab<Entry>,
+    entries: Places<Entry>,
     // Ids are given out in order and only within the limits, so nobody can choose them to collide: a fixed hash is enough.
     index: HashMap<StreamId, usize, FixedState>,
+    /// The place of the stream that was asked for last: what happens to one stream comes in runs.
+    recent: usize,
     opening: [Opening; 2],
+    /// Whether the limit rose, and nobody was told.
+    rose: [bool; 2],
     /// How many streams of each direction the peer has opened.
     peer_opened: [u64; 2],
     /// Streams with something to poll. An entry that is gone is skipped.
@@ -67,21 +73,12 @@ pub struct Streams {
     unflushed: Vec<StreamId>,
 }
 
-#[derive(Debug)]
-struct Entry {
-    buffers: StreamBuffers,
-    has_output_queued: bool,
-    has_event_queued: bool,
-    has_unflushed_queued: bool,
-}
-
 /// Streams of ours, of one direction.
 #[derive(Clone, Copy, Debug, Default)]
 struct Opening {
     opened: u64,
     limit: u64,
     credit: u64,
-    rose: bool,
 }
 
 impl Streams {
@@ -90,9 +87,11 @@ impl Streams {
         Self {
             side,
             config,
-            entries: Slab::new(),
+            entries: Places::new(),
             index: HashMap::with_hasher(FixedState::default()),
+            recent: 0,
             opening: [Opening::default(); 2],
+            rose: [false; 2],
             peer_opened: [0; 2],
             outputs: VecDeque::new(),
             events: VecDeque::new(),
@@ -111,7 +110,17 @@ impl Streams {
             input => {
                 if let Some(id) = stream_of(&input) {
                     let permits_gap = self.totals.gaps < limits::CONNECTION_GAPS as u64;
-                    self.with(id, |buffers| buffers.on_input(input, permits_gap));
+                    match input {
+                        StreamInput::Credit { .. } | StreamInput::Acknowledged { .. } => {
+                            self.with(id, |buffers, _| buffers.on_input(input, permits_gap));
+                        }
+                        StreamInput::Data { .. } => {
+                            self.count_received(id, |buffers| buffers.on_input(input, permits_gap));
+                        }
+                        _ => {
+                            self.count(id, |buffers| buffers.on_input(input, permits_gap));
+                        }
+                    }
                 }
             }
         }
@@ -120,7 +129,14 @@ impl Streams {
     /// The next wish for the connection: all of one stream, then those of the next.
     pub fn poll_output(&mut self) -> Option<StreamOutput> {
         while let Some(id) = self.outputs.front().copied() {
-            if let Some(output) = self.with(id, StreamBuffers::poll_output).flatten() {
+            let output = self.with(id, |buffers, totals| {
+                let output = buffers.poll_output();
+                if let Some(StreamOutput::Write { data, .. }) = &output {
+                    totals.hand_on(data.len() as u64);
+                }
+                output
+            });
+            if let Some(output) = output.flatten() {
                 return Some(output);
             }
             self.outputs.pop_front();
@@ -134,14 +150,12 @@ impl Streams {
     /// The next event for the application.
     pub fn poll_event(&mut self) -> Option<StreamEvent> {
         for direction in [Direction::Bidirectional, Direction::Unidirectional] {
-            let opening = self.opening_of(direction);
-            if opening.rose {
-                opening.rose = false;
+            if std::mem::take(&mut self.rose[index_of(direction)]) {
                 return Some(StreamEvent::OpenPermitted { direction });
             }
         }
         while let Some(id) = self.events.front().copied() {
-            if let Some(event) = self.with(id, StreamBuffers::poll_event).flatten() {
+            if let Some(event) = self.entry(id).and_then(|entry| entry.buffers.poll_event()) {
                 if matches!(event, StreamEvent::Closed { .. }) {
                     self.remove(id);
                 }
@@ -173,7 +187,15 @@ impl Streams {
 
     /// Takes all of `data` for this stream, if there is any room.
     pub fn write(&mut self, id: StreamId, data: Bytes) -> Result<(), WriteError> {
-        self.with(id, |buffers| buffers.write(data)).unwrap_or(Err(WriteError::Unknown))
+        let length = data.len() as u64;
+        let written = self.with(id, |buffers, totals| {
+            let written = buffers.write(data);
+            if written.is_ok() {
+                totals.buffered_send += length;
+            }
+            written
+        });
+        written.unwrap_or(Err(WriteError::Unknown))
     }
 
     /// Bytes that may be written now; a write may go beyond it once. Zero if the stream is not here.
@@ -183,23 +205,23 @@ impl Streams {
 
     /// Ends the sending half after what was written.
     pub fn finish(&mut self, id: StreamId) -> Result<(), WriteError> {
-        self.with(id, StreamBuffers::finish).unwrap_or(Err(WriteError::Unknown))
+        self.with(id, |buffers, _| buffers.finish()).unwrap_or(Err(WriteError::Unknown))
     }
 
     /// Abandons the sending half with this code. Nothing happens if it is over or not here.
     pub fn reset(&mut self, id: StreamId, code: u64) {
-        self.with(id, |buffers| buffers.reset(code));
+        self.count(id, |buffers| buffers.reset(code));
     }
 
     /// The application gave up its handle for writing: the half is reset with code 0, unless its end was written.
     pub fn drop_send(&mut self, id: StreamId) {
-        self.with(id, StreamBuffers::drop_send);
+        self.count(id, StreamBuffers::drop_send);
     }
 
     /// The next bytes, at most `maximum`; fewer if the next piece is shorter. Never copies.
     pub fn read(&mut self, id: StreamId, maximum: usize) -> Result<Read, ReadError> {
         let (result, is_unreported) = self
-            .with(id, |buffers| (buffers.read(maximum), buffers.has_unreported()))
+            .count_received(id, |buffers| (buffers.read(maximum), buffers.has_unreported()))
             .unwrap_or((Err(ReadError::Unknown), false));
         if is_unreported {
             self.remember_to_flush(id);
@@ -209,22 +231,22 @@ impl Streams {
 
     /// Moves all bytes that are in order to the end of `chunks`: see [`StreamBuffers::take_readable`].
     pub fn take_readable(&mut self, id: StreamId, chunks: &mut Vec<Bytes>) -> bool {
-        self.with(id, |buffers| buffers.take_readable(chunks)).unwrap_or(false)
+        self.count_received(id, |buffers| buffers.take_readable(chunks)).unwrap_or(false)
     }
 
     /// So many of the bytes that were taken have left the process.
     pub fn consume(&mut self, id: StreamId, bytes: u64) {
-        self.with(id, |buffers| buffers.consume(bytes));
+        self.count_received(id, |buffers| buffers.consume(bytes));
     }
 
     /// The application has seen the end of what was taken, or the reset.
     pub fn release(&mut self, id: StreamId) {
-        self.with(id, StreamBuffers::release);
+        self.with(id, |buffers, _| buffers.release());
     }
 
     /// The application wants this stream to have an actor of its own: see [`StreamBuffers::isolate`].
     pub fn isolate(&mut self, id: StreamId) {
-        self.with(id, StreamBuffers::isolate);
+        self.with(id, |buffers, _| buffers.isolate());
     }
 
     /// Whether something that was finished or reset here is not acknowledged yet. Looks at every stream.
@@ -243,12 +265,12 @@ impl Streams {
     /// Gives up the receiving half with this code: what was not read is dropped, and the peer is asked to stop unless it
     /// has nothing more to send.
     pub fn stop(&mut self, id: StreamId, code: u64) {
-        self.with(id, |buffers| buffers.stop(code));
+        self.count(id, |buffers| buffers.stop(code));
     }
 
     /// The application gave up its handle for reading: the half is stopped with code 0.
     pub fn drop_receive(&mut self, id: StreamId) {
-        self.with(id, StreamBuffers::drop_receive);
+        self.count(id, StreamBuffers::drop_receive);
     }
 
     /// Reports what was consumed, however little: call it when the application is idle. Looks only at streams that were
@@ -256,7 +278,7 @@ impl Streams {
     pub fn flush_consumed(&mut self) {
         let mut unflushed = std::mem::take(&mut self.unflushed);
         for id in unflushed.drain(..) {
-            self.with(id, StreamBuffers::flush_consumed);
+            self.with(id, |buffers, _| buffers.flush_consumed());
             if let Some(entry) = self.entry(id) {
                 entry.has_unflushed_queued = false;
             }
@@ -270,9 +292,19 @@ impl Streams {
         if self.get(id)?.is_closing() {
             return None;
         }
-        let mut buffers = self.remove(id)?;
+        let key = self.leave(id)?;
+        let mut buffers = self.entries.take(key)?.buffers;
         buffers.leave();
         Some(buffers)
+    }
+
+    /// Frees the room that nothing needs now: the connection has been quiet for a while.
+    pub fn shrink(&mut self) {
+        self.entries.shrink();
+        self.index.shrink_to_fit();
+        self.outputs.shrink_to_fit();
+        self.events.shrink_to_fit();
+        self.unflushed.shrink_to_fit();
     }
 
     /// Whether the stream is here. The owner of streams that were taken out passes on what comes for them: until the
@@ -314,69 +346,12 @@ impl Streams {
         //# ignored.
         if limit > opening.limit {
             opening.limit = limit;
-            opening.rose = true;
+            self.rose[index_of(direction)] = true;
         }
     }
 
     fn opening_of(&mut self, direction: Direction) -> &mut Opening {
         &mut self.opening[index_of(direction)]
-    }
-
-    fn add(&mut self, id: StreamId, credit: u64) {
-        let buffers = StreamBuffers::new(self.side, id, credit, &self.config);
-        let has_event_queued = buffers.has_event();
-        if has_event_queued {
-            self.events.push_back(id);
-        }
-        let entry = Entry { buffers, has_output_queued: false, has_event_queued, has_unflushed_queued: false };
-        let key = self.entries.insert(entry);
-        self.index.insert(id, key);
-    }
-
-    fn remove(&mut self, id: StreamId) -> Option<StreamBuffers> {
-        let Entry { buffers, has_unflushed_queued, .. } = self.entries.try_remove(self.index.remove(&id)?)?;
-        if has_unflushed_queued {
-            self.unflushed.retain(|unflushed| *unflushed != id);
-        }
-        let left = buffers.totals();
-        self.totals.buffered_receive -= left.buffered_receive;
-        self.totals.buffered_send -= left.buffered_send;
-        self.totals.gaps -= left.gaps;
-        Some(buffers)
-    }
-
-    fn entry(&mut self, id: StreamId) -> Option<&mut Entry> {
-        self.entries.get_mut(*self.index.get(&id)?)
-    }
-
-    fn get(&self, id: StreamId) -> Option<&StreamBuffers> {
-        self.entries.get(*self.index.get(&id)?).map(|entry| &entry.buffers)
-    }
-
-    /// Does something with a stream that is here, counts what that changed and queues it for polling.
-    fn with<R>(&mut self, id: StreamId, action: impl FnOnce(&mut StreamBuffers) -> R) -> Option<R> {
-        let entry = self.entries.get_mut(*self.index.get(&id)?)?;
-        let before = entry.buffers.totals();
-        let result = action(&mut entry.buffers);
-        self.totals.move_by(&before, &entry.buffers.totals());
-        if !entry.has_output_queued && entry.buffers.has_output() {
-            entry.has_output_queued = true;
-            self.outputs.push_back(id);
-        }
-        if !entry.has_event_queued && entry.buffers.has_event() {
-            entry.has_event_queued = true;
-            self.events.push_back(id);
-        }
-        Some(result)
-    }
-
-    fn remember_to_flush(&mut self, id: StreamId) {
-        if let Some(entry) = self.entry(id)
-            && !entry.has_unflushed_queued
-        {
-            entry.has_unflushed_queued = true;
-            self.unflushed.push(id);
-        }
     }
 }
 

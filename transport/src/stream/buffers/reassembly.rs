@@ -25,9 +25,9 @@ use std::mem;
 
 use bytes::{Buf, Bytes};
 
-use super::chunks::Chunks;
 use super::pages::Pages;
 use crate::limits;
+use crate::stream::chunks::Chunks;
 
 /// The bytes of one receiving half that the application has not read.
 #[derive(Debug, Default)]

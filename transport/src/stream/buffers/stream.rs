@@ -24,11 +24,18 @@ pub struct StreamBuffers {
     life: Life,
     /// Bytes moved at which it is reported as promotable; none once that was said.
     promotion: Option<u64>,
-    /// What was counted before it was taken out; counters start again then.
-    counted: BufferCounters,
-    reported: BufferCounters,
+    /// Only of one that was taken out.
+    apart: Option<Box<Apart>>,
     stream_gaps_hit: u64,
     connection_gaps_hit: u64,
+}
+
+/// What only a stream that was taken out counts by itself.
+#[derive(Debug, Default)]
+struct Apart {
+    /// What was counted before; counters start again then.
+    counted: BufferCounters,
+    reported: BufferCounters,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -63,8 +70,7 @@ impl StreamBuffers {
             events: if is_ours { 0 } else { event::OPENED },
             life: Life::Open,
             promotion: Some(config.promotion),
-            counted: BufferCounters::default(),
-            reported: BufferCounters::default(),
+            apart: None,
             stream_gaps_hit: 0,
             connection_gaps_hit: 0,
         }
@@ -210,8 +216,9 @@ impl StreamBuffers {
     pub fn take_changes(&mut self) -> BufferCounters {
         let now = self.counters();
         let mut changes = BufferCounters::default();
-        changes.move_by(&self.reported, &now);
-        self.reported = now;
+        let apart = self.apart.get_or_insert_default();
+        changes.move_by(&apart.reported, &now);
+        apart.reported = now;
         changes
     }
 
@@ -244,11 +251,13 @@ impl StreamBuffers {
     /// Gauges as they are, and counters since it was made or taken out.
     pub fn counters(&self) -> BufferCounters {
         let mut counters = self.totals();
-        counters.delivered -= self.counted.delivered;
-        counters.handed_on -= self.counted.handed_on;
-        counters.copied -= self.counted.copied;
-        counters.stream_gaps_hit -= self.counted.stream_gaps_hit;
-        counters.connection_gaps_hit -= self.counted.connection_gaps_hit;
+        if let Some(Apart { counted, .. }) = self.apart.as_deref() {
+            counters.delivered -= counted.delivered;
+            counters.handed_on -= counted.handed_on;
+            counters.copied -= counted.copied;
+            counters.stream_gaps_hit -= counted.stream_gaps_hit;
+            counters.connection_gaps_hit -= counted.connection_gaps_hit;
+        }
         counters
     }
 
@@ -310,7 +319,7 @@ impl StreamBuffers {
 
     /// It goes to an actor of its own: counters start again, and it will not ask for one again.
     pub(super) fn leave(&mut self) {
-        self.counted = self.totals();
+        self.apart = Some(Box::new(Apart { counted: self.totals(), reported: BufferCounters::default() }));
         self.promotion = None;
         self.events &= !event::PROMOTABLE;
     }
@@ -364,6 +373,17 @@ impl StreamBuffers {
 
     /// Gauges, and counters since it was made.
     pub(super) fn totals(&self) -> BufferCounters {
+        let mut totals = self.receive_totals();
+        if let Some(send) = &self.send {
+            totals.buffered_send = send.buffered();
+            totals.handed_on = send.handed_on();
+        }
+        totals
+    }
+
+    /// Those of the receiving half alone.
+    #[inline]
+    pub(super) fn receive_totals(&self) -> BufferCounters {
         let mut totals = BufferCounters {
             stream_gaps_hit: self.stream_gaps_hit,
             connection_gaps_hit: self.connection_gaps_hit,
@@ -374,10 +394,6 @@ impl StreamBuffers {
             totals.gaps = receive.reassembly().gaps() as u64;
             totals.copied = receive.reassembly().copied();
             totals.delivered = receive.delivered();
-        }
-        if let Some(send) = &self.send {
-            totals.buffered_send = send.buffered();
-            totals.handed_on = send.handed_on();
         }
         totals
     }

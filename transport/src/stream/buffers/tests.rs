@@ -329,7 +329,7 @@ fn buffers_can_move_to_another_thread_and_are_small() {
     const fn is_send<T: Send>() {}
     is_send::<StreamBuffers>();
     is_send::<Streams>();
-    assert!(size_of::<StreamBuffers>() <= 768, "{}", size_of::<StreamBuffers>());
+    assert!(size_of::<StreamBuffers>() <= 480, "{}", size_of::<StreamBuffers>());
 }
 
 #[test]
@@ -428,4 +428,28 @@ proptest! {
         prop_assert_eq!(sent, written);
         prop_assert!(is_ended);
     }
+}
+
+#[test]
+fn a_burst_of_streams_leaves_no_room_behind_when_it_is_quiet() {
+    let mut streams = streams();
+    for index in 0..1_000 {
+        let id = opened(&mut streams, index);
+        streams.handle_input(data(id, 0, b"abc", true));
+        streams.read(id, 10).unwrap();
+        streams.read(id, 10).unwrap();
+        streams.reset(id, 0);
+    }
+    outputs(&mut streams);
+    for index in 0..1_000 {
+        streams.handle_input(StreamInput::Acknowledged { id: peer_stream(index) });
+    }
+    assert_eq!(events(&mut streams).len(), 3_000, "opened, finished, closed");
+    assert!(streams.is_empty());
+    assert!(streams.entries.capacity() <= crate::stream::places::KEPT, "{}", streams.entries.capacity());
+    streams.shrink();
+    assert_eq!((streams.entries.capacity(), streams.index.capacity()), (0, 0));
+    assert_eq!((streams.outputs.capacity(), streams.events.capacity(), streams.unflushed.capacity()), (0, 0, 0));
+    let id = opened(&mut streams, 1_000);
+    assert_eq!(events(&mut streams), [StreamEvent::Opened { id }]);
 }

@@ -79,6 +79,8 @@ pub(super) struct PeerStreams {
     returned: u64,
     owed: u64,
     repeat: bool,
+    // Whether a new limit is worth a frame: asked for every packet, and so kept from when it changes.
+    due: bool,
     // A token bucket: credits of cancelled streams that may be returned now, as of `since`.
     level: u64,
     since: Time,
@@ -94,6 +96,7 @@ impl PeerStreams {
             returned: 0,
             owed: 0,
             repeat: false,
+            due: false,
             level: at_once,
             since: Time::ZERO,
         }
@@ -107,6 +110,7 @@ impl PeerStreams {
     /// Counts one more as open. The caller has compared with [`Self::announced`].
     pub(super) const fn open(&mut self) {
         self.opened += 1;
+        self.judge();
     }
 
     /// The limit the peer was told: streams of a lower index may be opened.
@@ -117,6 +121,7 @@ impl PeerStreams {
     /// A stream that finished is gone.
     pub(super) const fn on_finished(&mut self) {
         self.returned += 1;
+        self.judge();
     }
 
     /// A stream that was cancelled is gone. Returns whether its credit has to wait.
@@ -133,6 +138,7 @@ impl PeerStreams {
         self.owed -= paid;
         self.level -= paid;
         self.returned += paid;
+        self.judge();
     }
 
     /// When enough of what is owed can be returned to be worth a frame.
@@ -148,21 +154,33 @@ impl PeerStreams {
 
     /// Whether a new limit is worth a frame: the peer is about to run out, or a quarter of the limit came together.
     pub(super) const fn is_announcement_due(&self) -> bool {
-        let gain = self.target().saturating_sub(self.announced);
-        let left = self.announced.saturating_sub(self.opened);
-        self.repeat || (gain > 0 && (left < self.at_once.div_ceil(2) || gain >= self.at_once / 4))
+        debug_assert!(self.due == self.is_worth_a_frame(), "judged after each change");
+        self.due
     }
 
     /// The limit to name in a MAX_STREAMS frame that is being written.
     pub(super) fn announce(&mut self) -> u64 {
         self.repeat = false;
         self.announced = self.announced.max(self.target());
+        self.judge();
         self.announced
     }
 
     /// The MAX_STREAMS frame that named `maximum` was lost.
     pub(super) fn on_announcement_lost(&mut self, maximum: u64) {
         self.repeat |= maximum == self.announced;
+        self.judge();
+    }
+
+    /// After anything that [`Self::is_announcement_due`] depends on.
+    const fn judge(&mut self) {
+        self.due = self.is_worth_a_frame();
+    }
+
+    const fn is_worth_a_frame(&self) -> bool {
+        let gain = self.target().saturating_sub(self.announced);
+        let left = self.announced.saturating_sub(self.opened);
+        self.repeat || (gain > 0 && (left < self.at_once.div_ceil(2) || gain >= self.at_once / 4))
     }
 
     const fn target(&self) -> u64 {

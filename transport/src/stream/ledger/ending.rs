@@ -1,7 +1,7 @@
 //! When a half is over, when a stream is gone, and what is counted then.
 
 use super::stats::Outcome;
-use super::table::{Control, Slot, Stream, Table, initiator};
+use super::table::{Control, Epitaph, Slot, Table, initiator};
 use super::{Ledger, index};
 use crate::stream::StreamInput;
 
@@ -9,9 +9,11 @@ impl Ledger {
     /// The connection is over: all streams end with it, and nothing more comes out.
     pub fn on_connection_closed(&mut self) {
         for slot in self.table.slots() {
-            if let Some(mut stream) = self.table.remove(self.side, slot) {
+            if let Some(stream) = self.table.get_mut(slot) {
                 stream.ends_by(Outcome::ConnectionClosed);
-                self.count(&stream);
+            }
+            if let Some(stream) = self.table.remove(self.side, slot) {
+                self.count(stream);
             }
         }
         self.table = Table::default();
@@ -25,9 +27,10 @@ impl Ledger {
         self.leave_queues(slot);
         self.table.forget(slot, Control::ResetStream);
         if let Some(stream) = self.table.get_mut(slot) {
-            if let Some(mut sending) = stream.sending.take() {
+            if let Some(sending) = &mut stream.sending {
                 self.send_buffered = self.send_buffered.saturating_sub(sending.abandon(0));
             }
+            stream.sending = None;
             let id = stream.id;
             self.judge_blocked(slot);
             self.inputs.push_back(StreamInput::Acknowledged { id });
@@ -50,12 +53,12 @@ impl Ledger {
         }
         let is_gone = self.table.get(slot).is_some_and(|stream| stream.sending.is_none() && stream.receiving.is_none());
         if is_gone && let Some(stream) = self.table.remove(self.side, slot) {
-            self.count(&stream);
-            self.return_credit(&stream);
+            self.count(stream);
+            self.return_credit(stream);
         }
     }
 
-    fn return_credit(&mut self, stream: &Stream) {
+    fn return_credit(&mut self, stream: Epitaph) {
         if stream.id.initiator() == self.side {
             return;
         }
@@ -67,7 +70,7 @@ impl Ledger {
         }
     }
 
-    fn count(&mut self, stream: &Stream) {
+    fn count(&mut self, stream: Epitaph) {
         let by_kind = &mut self.stats.closed[stream.outcome as usize];
         by_kind[initiator(self.side, stream.id)][index(stream.id.direction())] += 1;
         self.stats.durations.push((stream.id.direction(), self.now.saturating_since(stream.since)));

@@ -265,6 +265,12 @@ impl Ledger {
         self.table.control_frames() + self.connection_control_frames()
     }
 
+    /// Frees the room that nothing needs now: the connection has been quiet for a while.
+    pub fn shrink(&mut self) {
+        self.table.shrink();
+        self.inputs.shrink_to_fit();
+    }
+
     /// What was counted since the last call.
     pub fn take_stats(&mut self) -> Lazy<LedgerStats> {
         self.stats.take()

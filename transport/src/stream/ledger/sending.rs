@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 use crate::error::TransportError;
 use crate::flow::Credit;
 use crate::limits;
+use crate::stream::chunks::Chunks;
 
 /// A stream's bytes that wait to be sent, or to be sent again. Bytes in flight are in the tokens of their packets.
 #[derive(Debug)]
@@ -16,9 +17,9 @@ pub(super) struct Sending {
     pub(super) end: End,
     /// The code of our RESET_STREAM: nothing else is sent any more.
     pub(super) reset: Option<u64>,
-    queue: VecDeque<Bytes>,
-    queued: u64,
-    lost: VecDeque<Piece>,
+    queue: Chunks,
+    /// None until something was: most streams have nothing to drop here.
+    lost: Option<VecDeque<Piece>>,
     granted: u64,
     acknowledged: u64,
 }
@@ -50,9 +51,8 @@ impl Sending {
             credit: Credit::new(limit),
             end: End::Open,
             reset: None,
-            queue: VecDeque::new(),
-            queued: 0,
-            lost: VecDeque::new(),
+            queue: Chunks::default(),
+            lost: None,
             granted: limit.min(limits::SEND_AHEAD),
             acknowledged: 0,
         }
@@ -67,7 +67,6 @@ impl Sending {
         if length > self.granted.saturating_sub(self.written()) {
             return Err(TransportError::internal("written beyond the send credit of a stream"));
         }
-        self.queued += length;
         self.enqueue(data);
         if fin {
             self.end = End::Queued;
@@ -77,7 +76,7 @@ impl Sending {
 
     /// Up to which offset bytes were handed over.
     pub(super) const fn written(&self) -> u64 {
-        self.credit.used().saturating_add(self.queued)
+        self.credit.used().saturating_add(self.queued())
     }
 
     /// Up to which offset bytes may be handed over, as the keeper of the bytes was told.
@@ -87,7 +86,7 @@ impl Sending {
 
     /// Bytes that were never sent.
     pub(super) const fn queued(&self) -> u64 {
-        self.queued
+        self.queue.len() as u64
     }
 
     /// The offset to which credit should be announced now, if it is worth a message: a quarter of what is sent ahead, or
@@ -99,7 +98,7 @@ impl Sending {
         }
         let until = self.credit.limit().min(self.credit.used().saturating_add(limits::SEND_AHEAD));
         let gain = until.saturating_sub(self.granted);
-        let waits = self.written() == self.granted && (raised || self.queued == 0);
+        let waits = self.written() == self.granted && (raised || self.queue.is_empty());
         if gain >= limits::SEND_AHEAD / 4 || (gain > 0 && waits) {
             self.granted = until;
             return Some(until);
@@ -114,11 +113,7 @@ impl Sending {
 
     /// Takes the next `length` queued bytes, piece by piece. The caller has used credit for them.
     pub(super) fn take_queued(&mut self, mut length: usize, mut each: impl FnMut(Bytes)) {
-        self.queued = self.queued.saturating_sub(length as u64);
-        while length > 0 {
-            let Some(front) = self.queue.front_mut() else { break };
-            let piece = if front.len() > length { Some(front.split_to(length)) } else { self.queue.pop_front() };
-            let Some(piece) = piece else { break };
+        while let Some(piece) = self.queue.pop(length) {
             length -= piece.len();
             each(piece);
         }
@@ -127,9 +122,10 @@ impl Sending {
     /// Where the oldest loss begins, how many bytes follow without a gap (looking no further than `enough`), and
     /// whether the end follows them.
     pub(super) fn lost_run(&self, enough: usize) -> Option<(u64, usize, bool)> {
-        let first = self.lost.front()?;
+        let lost = self.lost.as_ref()?;
+        let first = lost.front()?;
         let (mut length, mut fin) = (0, false);
-        for piece in &self.lost {
+        for piece in lost {
             if length >= enough || piece.offset != first.offset.saturating_add(length as u64) || fin {
                 break;
             }
@@ -141,8 +137,9 @@ impl Sending {
 
     /// Takes the first `length` bytes of the run, piece by piece; with `fin`, which only the whole run has, its end too.
     pub(super) fn take_lost(&mut self, length: usize, fin: bool, mut each: impl FnMut(Piece)) {
+        let Some(lost) = self.lost.as_mut() else { return };
         let mut left = length;
-        while let Some(front) = self.lost.front_mut() {
+        while let Some(front) = lost.front_mut() {
             if front.data.len() > left {
                 let data = front.data.split_to(left);
                 let piece = Piece { offset: front.offset, data, fin: false };
@@ -150,7 +147,7 @@ impl Sending {
                 each(piece);
                 return;
             }
-            let Some(piece) = self.lost.pop_front() else { return };
+            let Some(piece) = lost.pop_front() else { return };
             left -= piece.data.len();
             let is_last = left == 0 && piece.fin == fin;
             each(piece);
@@ -162,12 +159,12 @@ impl Sending {
 
     /// Bytes are to be sent again.
     pub(super) fn on_lost(&mut self, piece: Piece) {
-        self.lost.push_back(piece);
+        self.lost.get_or_insert_default().push_back(piece);
     }
 
     /// Whether bytes wait to be sent again.
     pub(super) fn has_lost(&self) -> bool {
-        !self.lost.is_empty()
+        self.lost.as_ref().is_some_and(|lost| !lost.is_empty())
     }
 
     /// Bytes, and perhaps the end, arrived.
@@ -187,28 +184,24 @@ impl Sending {
     /// Abandons what was not sent and what was lost. Returns how many bytes that were.
     pub(super) fn abandon(&mut self, code: u64) -> u64 {
         self.reset = Some(code);
-        let lost: usize = self.lost.iter().map(|piece| piece.data.len()).sum();
-        let dropped = self.queued.saturating_add(lost as u64);
-        self.queued = 0;
-        self.queue = VecDeque::new();
-        self.lost = VecDeque::new();
+        let lost: usize = self.lost.iter().flatten().map(|piece| piece.data.len()).sum();
+        let dropped = self.queued().saturating_add(lost as u64);
+        self.queue = Chunks::default();
+        self.lost = None;
         dropped
     }
 
     /// Appends, joining small pieces, so that bytes written one by one do not cost a buffer each.
     fn enqueue(&mut self, data: Bytes) {
-        if data.is_empty() {
+        if self.queue.is_empty() || data.is_empty() || self.queue.last_len() + data.len() > limits::COPIED_BELOW {
+            self.queue.push_back(data);
             return;
         }
-        if let Some(back) = self.queue.back_mut()
-            && back.len() + data.len() <= limits::COPIED_BELOW
-        {
-            let mut joined = std::mem::take(back).try_into_mut().unwrap_or_else(|back| BytesMut::from(&back[..]));
+        self.queue.change_last(|last| {
+            let mut joined = last.try_into_mut().unwrap_or_else(|last| BytesMut::from(&last[..]));
             joined.extend_from_slice(&data);
-            *back = joined.freeze();
-            return;
-        }
-        self.queue.push_back(data);
+            joined.freeze()
+        });
     }
 }
 
@@ -234,7 +227,7 @@ mod tests {
         for byte in 0..100 {
             sending.write(Bytes::copy_from_slice(&[byte]), false).unwrap();
         }
-        assert_eq!((sending.queue.len(), sending.queued()), (1, 100));
+        assert_eq!((sending.queue.pieces(), sending.queued()), (1, 100));
         let mut taken = Vec::new();
         sending.take_queued(60, |piece| taken.extend_from_slice(&piece));
         sending.take_queued(40, |piece| taken.extend_from_slice(&piece));

@@ -7,11 +7,11 @@ use std::collections::HashMap;
 
 use codec::{Side, StreamId, Time};
 use foldhash::fast::FixedState;
-use slab::Slab;
 
 use super::receiving::Receiving;
 use super::sending::Sending;
 use super::stats::{ByKind, Outcome};
+use crate::stream::places::{KEPT, Places};
 
 /// One stream: the halves that are not over.
 #[derive(Debug)]
@@ -56,6 +56,14 @@ impl Stream {
     pub(super) const fn wants(&self, control: Control) -> bool {
         self.controls & control.bit() != 0
     }
+}
+
+/// What is counted of a stream that is gone.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Epitaph {
+    pub(super) id: StreamId,
+    pub(super) since: Time,
+    pub(super) outcome: Outcome,
 }
 
 /// A queue of streams.
@@ -119,7 +127,7 @@ pub(super) struct Slot(u32);
 /// All open streams.
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    streams: Slab<Stream>,
+    streams: Places<Stream>,
     slots: HashMap<StreamId, Slot, FixedState>,
     lists: [Ends; LISTS],
     waiting: [usize; Control::ALL.len()],
@@ -130,30 +138,43 @@ impl Table {
     /// Adds a stream of `side`'s connection. Returns its place, or `None` if no more can be numbered.
     pub(super) fn insert(&mut self, side: Side, stream: Stream) -> Option<Slot> {
         let id = stream.id;
-        let slot = Slot(u32::try_from(self.streams.vacant_key()).ok()?);
+        let slot = Slot(u32::try_from(self.streams.next()).ok()?);
         self.streams.insert(stream);
         self.slots.insert(id, slot);
         self.open[initiator(side, id)][super::index(id.direction())] += 1;
         Some(slot)
     }
 
-    /// Takes a stream out of the table and out of all queues.
-    pub(super) fn remove(&mut self, side: Side, slot: Slot) -> Option<Stream> {
-        for list in [List::Control, List::Retransmit, List::Bare, List::Ready] {
-            self.unlist(list, slot);
+    /// Takes a stream out of the table and out of all queues. Says what is left to say of it.
+    pub(super) fn remove(&mut self, side: Side, slot: Slot) -> Option<Epitaph> {
+        let stream = self.get(slot)?;
+        let Stream { id, since, outcome, controls, .. } = *stream;
+        let is_listed = stream.links.iter().any(|links| links.listed);
+        // Most are in no queue any more and want nothing.
+        if is_listed {
+            for list in [List::Control, List::Retransmit, List::Bare, List::Ready] {
+                self.unlist(list, slot);
+            }
         }
-        for control in Control::ALL {
-            self.forget(slot, control);
+        if controls != 0 {
+            for control in Control::ALL {
+                self.forget(slot, control);
+            }
         }
-        let stream = self.streams.try_remove(slot.0 as usize)?;
-        self.slots.remove(&stream.id);
-        self.open[initiator(side, stream.id)][super::index(stream.id.direction())] -= 1;
-        if self.streams.is_empty() && self.streams.capacity() > IDLE_CAPACITY {
-            // An idle connection keeps nothing of its busiest moment.
-            self.streams.shrink_to_fit();
-            self.slots.shrink_to(IDLE_CAPACITY);
+        self.streams.remove(slot.0 as usize);
+        self.slots.remove(&id);
+        self.open[initiator(side, id)][super::index(id.direction())] -= 1;
+        // A map's room is up to twice what was asked for.
+        if self.slots.is_empty() && self.slots.capacity() > 2 * KEPT {
+            self.slots.shrink_to(KEPT);
         }
-        Some(stream)
+        Some(Epitaph { id, since, outcome })
+    }
+
+    /// Frees the room that the streams of now do not need.
+    pub(super) fn shrink(&mut self) {
+        self.streams.shrink();
+        self.slots.shrink_to_fit();
     }
 
     /// Where the stream is, if it is open.
@@ -262,7 +283,11 @@ impl Table {
 
     /// Moves the first stream of a queue to its end: the next one's turn.
     pub(super) fn rotate(&mut self, list: List) {
-        if let Some(first) = self.first(list) {
+        let Ends { first, last } = self.lists[list as usize];
+        // Alone, a stream's turn is followed by its own.
+        if let Some(first) = first
+            && Some(first) != last
+        {
             self.unlist(list, first);
             self.enlist(list, first);
         }
@@ -277,9 +302,6 @@ impl Table {
 pub(super) fn initiator(side: Side, id: StreamId) -> usize {
     usize::from(id.initiator() != side)
 }
-
-/// Streams for which a connection without streams keeps room.
-const IDLE_CAPACITY: usize = 4;
 
 #[cfg(test)]
 mod tests {
@@ -317,6 +339,33 @@ mod tests {
         assert_eq!(table.open(), [[3, 0], [0, 0]]);
         assert!(table.find(stream(2).id).is_none());
         assert_eq!(table.find(stream(3).id), Some(slots[3]));
+    }
+
+    #[test]
+    fn an_idle_table_has_no_room_once_it_is_told_to_shrink() {
+        let mut table = Table::default();
+        let slots: Vec<_> = (0..1000).map(|index| table.insert(Side::Client, stream(index)).unwrap()).collect();
+        for slot in &slots[1..] {
+            table.remove(Side::Client, *slot).unwrap();
+        }
+        table.shrink();
+        assert_eq!((table.streams.capacity(), table.find(stream(0).id)), (1, Some(slots[0])));
+        assert!(table.slots.capacity() < 4, "{}", table.slots.capacity());
+        table.remove(Side::Client, slots[0]).unwrap();
+        table.shrink();
+        assert_eq!((table.streams.capacity(), table.slots.capacity()), (0, 0));
+    }
+
+    #[test]
+    fn whoever_is_alone_in_a_queue_stays_there_when_turns_are_taken() {
+        let mut table = Table::default();
+        let slots: Vec<_> = (0..2).map(|index| table.insert(Side::Client, stream(index)).unwrap()).collect();
+        table.rotate(List::Ready);
+        table.enlist(List::Ready, slots[0]);
+        table.rotate(List::Ready);
+        table.enlist(List::Ready, slots[1]);
+        table.rotate(List::Ready);
+        assert_eq!(order(&mut table), [1, 0]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use codec::frame::{
 };
 use codec::{StreamId, VarInt};
 
+use super::concurrency::{OurStreams, PeerStreams};
 use super::sending::End;
 use super::table::{Control, List, Slot};
 use super::{DIRECTIONS, Ledger, index};
@@ -16,7 +17,7 @@ use crate::token::{Token, Tokens};
 impl Ledger {
     /// Writes the control frames that wait, as many as fit.
     pub fn write_control(&mut self, w: &mut Writer<'_>, tokens: &mut Tokens) {
-        if self.connection_control_frames() > 0 {
+        if self.has_connection_control() {
             self.write_connection_control(w, tokens);
         }
         while let Some(slot) = self.table.first(List::Control) {
@@ -68,8 +69,27 @@ impl Ledger {
         }
     }
 
+    /// Whether one stream alone fills a packet with `room` for frames now. That several do together is not foreseen.
+    pub fn fills(&self, room: usize) -> bool {
+        let sending = |list| self.table.get(self.table.first(list)?)?.sending.as_ref();
+        let new = sending(List::Ready)
+            .map_or(0, |sending| sending.queued().min(self.credit.available()).min(sending.credit.available()));
+        new >= room as u64
+            || sending(List::Retransmit)
+                .and_then(|sending| sending.lost_run(room))
+                .is_some_and(|(_, lost, _)| lost >= room)
+    }
+
     pub(super) fn has_control_frames(&self) -> bool {
-        self.table.first(List::Control).is_some() || self.connection_control_frames() > 0
+        self.table.first(List::Control).is_some() || self.has_connection_control()
+    }
+
+    /// Whether a control frame of the connection itself waits. Asked for every packet, and nearly always in vain.
+    fn has_connection_control(&self) -> bool {
+        self.window.is_announcement_due()
+            || self.theirs.iter().any(PeerStreams::is_announcement_due)
+            || self.ours.iter().any(OurStreams::is_report_due)
+            || self.is_connection_blocked() && self.credit.is_report_due()
     }
 
     /// How many control frames of the connection itself wait.

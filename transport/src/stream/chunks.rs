@@ -11,17 +11,19 @@ use bytes::{Buf, Bytes};
 pub(super) struct Chunks {
     /// The first piece; empty only when there is none.
     front: Bytes,
-    rest: VecDeque<Bytes>,
+    /// None until there are two: a stream that ends then has no queue to drop.
+    rest: Option<VecDeque<Bytes>>,
     bytes: usize,
 }
 
 impl Chunks {
     /// A queue of one piece.
     pub(super) fn one(chunk: Bytes) -> Self {
-        Self { bytes: chunk.len(), front: chunk, rest: VecDeque::new() }
+        Self { bytes: chunk.len(), front: chunk, rest: None }
     }
 
     /// Adds a piece at the end.
+    #[inline]
     pub(super) fn push_back(&mut self, chunk: Bytes) {
         if chunk.is_empty() {
             return;
@@ -30,24 +32,29 @@ impl Chunks {
         if self.front.is_empty() {
             self.front = chunk;
         } else {
-            self.rest.push_back(chunk);
+            self.rest.get_or_insert_default().push_back(chunk);
         }
     }
 
     /// Takes at most `maximum` bytes of the first piece: all of it if it is not longer. Never copies.
+    #[inline]
     pub(super) fn pop(&mut self, maximum: usize) -> Option<Bytes> {
         if self.front.is_empty() || maximum == 0 {
             return None;
         }
-        let taken = if self.front.len() <= maximum {
-            let next = self.rest.pop_front().unwrap_or_default();
-            self.forget_burst();
-            mem::replace(&mut self.front, next)
-        } else {
-            self.front.split_to(maximum)
-        };
+        if self.front.len() <= maximum {
+            return Some(self.pop_first());
+        }
+        self.bytes -= maximum;
+        Some(self.front.split_to(maximum))
+    }
+
+    /// Takes the first piece whole.
+    fn pop_first(&mut self) -> Bytes {
+        let next = self.next();
+        let taken = mem::replace(&mut self.front, next);
         self.bytes -= taken.len();
-        Some(taken)
+        taken
     }
 
     /// Drops the first `count` bytes.
@@ -60,9 +67,8 @@ impl Chunks {
             }
             count -= self.front.len();
             self.bytes -= self.front.len();
-            self.front = self.rest.pop_front().unwrap_or_default();
+            self.front = self.next();
         }
-        self.forget_burst();
     }
 
     /// Moves everything of `later` behind what is here. Costs the number of pieces of the shorter queue.
@@ -74,16 +80,35 @@ impl Chunks {
         if self.front.is_empty() {
             self.front = later.front;
             self.rest = later.rest;
-        } else if self.rest.len() >= later.rest.len() {
-            self.rest.push_back(later.front);
-            self.rest.append(&mut later.rest);
-        } else {
-            later.rest.push_front(later.front);
-            for chunk in self.rest.drain(..).rev() {
-                later.rest.push_front(chunk);
-            }
-            self.rest = later.rest;
+            return;
         }
+        let rest = self.rest.get_or_insert_default();
+        let mut others = later.rest.take().unwrap_or_default();
+        if rest.len() >= others.len() {
+            rest.push_back(later.front);
+            rest.append(&mut others);
+        } else {
+            others.push_front(later.front);
+            for chunk in rest.drain(..).rev() {
+                others.push_front(chunk);
+            }
+            *rest = others;
+        }
+    }
+
+    /// Changes the last piece, if there is one.
+    pub(super) fn change_last(&mut self, change: impl FnOnce(Bytes) -> Bytes) {
+        let last = self.rest.as_mut().and_then(VecDeque::back_mut).unwrap_or(&mut self.front);
+        if !last.is_empty() {
+            self.bytes -= last.len();
+            *last = change(mem::take(last));
+            self.bytes += last.len();
+        }
+    }
+
+    /// How long the last piece is; zero if there is none.
+    pub(super) fn last_len(&self) -> usize {
+        self.rest.as_ref().and_then(VecDeque::back).unwrap_or(&self.front).len()
     }
 
     /// How many bytes in all.
@@ -99,20 +124,30 @@ impl Chunks {
     /// The room of the queue itself, in pieces: what a test watches to see that nothing is allocated.
     #[cfg(test)]
     pub(super) fn capacity(&self) -> usize {
-        self.rest.capacity()
+        self.rest.as_ref().map_or(0, VecDeque::capacity)
+    }
+
+    /// How many pieces.
+    #[cfg(test)]
+    pub(super) fn pieces(&self) -> usize {
+        usize::from(!self.front.is_empty()) + self.rest.as_ref().map_or(0, VecDeque::len)
     }
 
     /// The pieces.
     #[cfg(test)]
     pub(super) fn iter(&self) -> impl Iterator<Item = &Bytes> {
-        [&self.front].into_iter().chain(&self.rest)
+        [&self.front].into_iter().chain(self.rest.iter().flatten())
     }
 
-    /// A queue that once held a whole window does not keep the room for it.
-    fn forget_burst(&mut self) {
-        if self.rest.is_empty() && self.rest.capacity() > KEPT_CAPACITY {
-            self.rest = VecDeque::new();
+    /// The piece after the first one. A queue that once held a whole window does not keep the room for it.
+    #[inline]
+    fn next(&mut self) -> Bytes {
+        let Some(rest) = &mut self.rest else { return Bytes::new() };
+        let next = rest.pop_front().unwrap_or_default();
+        if rest.is_empty() && rest.capacity() > KEPT_CAPACITY {
+            self.rest = None;
         }
+        next
     }
 }
 
