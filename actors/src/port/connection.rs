@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -81,6 +82,8 @@ pub(crate) struct ConnectionPort {
     id: u64,
     /// Consumed bytes from which on the actor is told of them.
     report_from: u64,
+    /// Handles that are left; with the last one the connection closes.
+    handles: AtomicUsize,
     state: Mutex<State>,
 }
 
@@ -104,8 +107,6 @@ struct State {
     told: bool,
     /// Bytes consumed since the actor last looked.
     unreported: u64,
-    /// Handles that are left; with the last one the connection closes.
-    handles: usize,
 }
 
 impl State {
@@ -162,11 +163,10 @@ impl ConnectionPort {
             work: Work::default(),
             told: false,
             unreported: 0,
-            handles: 0,
         };
         let window = config.stream_receive_window.min(config.receive_window);
         let report_from = REPORT_CONSUMED.min(window / REPORT_PART);
-        Arc::new(Self { side, id, report_from, state: Mutex::new(state) })
+        Arc::new(Self { side, id, report_from, handles: AtomicUsize::new(0), state: Mutex::new(state) })
     }
 
     /// The number of the connection in this process: the key of the admin interface.
@@ -186,7 +186,7 @@ impl ConnectionPort {
     // ── The application's side ───────────────────────────────────────────────────────────────────────────────────
 
     pub(crate) fn add_handle(&self) {
-        self.state.lock().handles += 1;
+        self.handles.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A token for later connections came from the server.
@@ -201,11 +201,11 @@ impl ConnectionPort {
 
     /// One handle less; with the last one the connection is closed (code 0), as nobody could use it any more.
     pub(crate) fn drop_handle(&self) {
-        let mut state = self.state.lock();
-        state.handles = state.handles.saturating_sub(1);
-        if state.handles > 0 {
+        // Each handle was added once; whoever takes the last one away does what is below.
+        if self.handles.fetch_sub(1, Ordering::AcqRel) > 1 {
             return;
         }
+        let mut state = self.state.lock();
         if state.closed.is_some() {
             let leftovers = state.clear();
             drop(state);
@@ -334,7 +334,7 @@ impl ConnectionPort {
     /// The connection's actors run: this is how they are reached.
     pub(crate) fn connect_orders(&self, orders: Orders) {
         let mut state = self.state.lock();
-        let abandoned = state.handles == 0;
+        let abandoned = self.handles.load(Ordering::Acquire) == 0;
         let orders = Arc::new(orders);
         state.orders = Some(orders.clone());
         let idle = state.work.streams.is_empty() && state.work.wanted.is_empty();
@@ -428,7 +428,7 @@ impl ConnectionPort {
     pub(crate) fn disconnect(&self) {
         let mut state = self.state.lock();
         let orders = state.orders.take();
-        let leftovers = (state.handles == 0).then(|| state.clear());
+        let leftovers = (self.handles.load(Ordering::Acquire) == 0).then(|| state.clear());
         drop(state);
         drop((orders, leftovers));
     }

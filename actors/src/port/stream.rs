@@ -87,9 +87,28 @@ struct State {
     finishing: bool,
     /// Whether the stream stands in the connection's list of work.
     listed: bool,
-    /// A promoted stream's own actor, and whether it has been told of work.
+    /// A promoted stream's own actor.
     actor: Option<Arc<Recipient<StreamWork>>>,
+    /// Whether the actor, of the stream or of all of them, has been told of work here.
     told: bool,
+}
+
+impl State {
+    /// Whether the end follows what was taken, and who waits for the room that was made.
+    fn take_written(&mut self, room: usize, written: &mut Vec<Bytes>) -> (bool, Option<Waker>) {
+        let mut taken = 0;
+        while taken < room
+            && let Some(data) = self.outgoing.pop_front()
+        {
+            taken += data.len();
+            self.outgoing_bytes -= data.len();
+            written.push(data);
+        }
+        let finished = self.finishing && self.outgoing.is_empty();
+        self.finishing &= !finished;
+        let writer = if self.outgoing_bytes < WRITE_BUFFER { self.writer.take() } else { None };
+        (finished, writer)
+    }
 }
 
 /// Why nothing could be written.
@@ -286,46 +305,43 @@ impl StreamPort {
             }
             return;
         }
+        if state.told {
+            // It is listed, and the actor is about to look.
+            return;
+        }
         let list = !state.listed;
         state.listed = true;
+        state.told = urgent;
         drop(state);
         self.connection.add_work(list.then(|| self.clone()), urgent, consumed);
     }
 
     // ── The actor's side ─────────────────────────────────────────────────────────────────────────────────────────
 
-    /// The actor looks at the stream's wishes. It will be told of later ones again.
-    pub(crate) fn take_wishes(&self) -> StreamWishes {
+    /// The actor looks at the stream: what the application wants, and what it wrote, whole pieces until there is no `room`
+    /// for more. It will be told of anything later again.
+    pub(crate) fn take_work(&self, room: usize, written: &mut Vec<Bytes>) -> StreamWishes {
         let mut state = self.state.lock();
         state.listed = false;
         state.told = false;
-        std::mem::take(&mut state.wishes)
-    }
-
-    /// The next bytes that the application wrote.
-    pub(crate) fn take_outgoing(&self) -> Option<Bytes> {
-        let mut state = self.state.lock();
-        let data = state.outgoing.pop_front()?;
-        state.outgoing_bytes -= data.len();
-        let writer = if state.outgoing_bytes < WRITE_BUFFER { state.writer.take() } else { None };
+        let mut wishes = std::mem::take(&mut state.wishes);
+        state.finishing |= wishes.finish;
+        let writer;
+        (wishes.finish, writer) = state.take_written(room, written);
         drop(state);
         if let Some(writer) = writer {
             writer.wake();
         }
-        Some(data)
+        wishes
     }
 
-    /// The end of the sending half is to be told once everything written was taken.
-    pub(crate) fn set_finishing(&self) {
-        self.state.lock().finishing = true;
-    }
-
-    /// Whether the end is to be told now. Says it once.
-    pub(crate) fn take_finishing_if_written(&self) -> bool {
-        let mut state = self.state.lock();
-        let now = state.finishing && state.outgoing.is_empty();
-        state.finishing &= !now;
-        now
+    /// The next pieces that the application wrote, likewise. Says, once, when they are the last ones.
+    pub(crate) fn take_written(&self, room: usize, written: &mut Vec<Bytes>) -> bool {
+        let (finished, writer) = self.state.lock().take_written(room, written);
+        if let Some(writer) = writer {
+            writer.wake();
+        }
+        finished
     }
 
     /// Gives received bytes to the application, and the end if it is known.

@@ -107,7 +107,8 @@ impl StreamActor {
 
 impl State {
     fn on_work(&mut self) {
-        let wishes = self.port.take_wishes();
+        let mut written = Vec::new();
+        let wishes = self.port.take_work(self.buffers.writable(), &mut written);
         self.held.meter().edges_full(Edge::ApplicationStreams, wishes.waits);
         if wishes.consumed > 0 {
             self.buffers.consume(wishes.consumed);
@@ -121,25 +122,16 @@ impl State {
         if let Some(code) = wishes.reset {
             self.buffers.reset(code);
         }
-        self.take_outgoing();
-        if wishes.finish {
-            self.port.set_finishing();
-        }
-        self.finish_if_written();
+        self.write(written, wishes.finish);
     }
 
-    fn take_outgoing(&mut self) {
-        while self.buffers.writable() > 0 {
-            let Some(data) = self.port.take_outgoing() else { return };
-            if self.buffers.write(data).is_err() {
-                // Stopped or reset meanwhile: the port hears of it as an event.
-                return;
-            }
+    /// Moves what the application wrote into the buffers.
+    fn write(&mut self, written: Vec<Bytes>, finish: bool) {
+        for data in written {
+            // Stopped or reset meanwhile: the port hears of it as an event.
+            let _over = self.buffers.write(data);
         }
-    }
-
-    fn finish_if_written(&mut self) {
-        if self.port.take_finishing_if_written() {
+        if finish {
             // A refusal means that the half is over already, of which an event tells.
             let _over = self.buffers.finish();
         }
@@ -154,8 +146,9 @@ impl State {
                 self.chunks.clear();
             }
             StreamEvent::Writable { .. } => {
-                self.take_outgoing();
-                self.finish_if_written();
+                let mut written = Vec::new();
+                let finish = self.port.take_written(self.buffers.writable(), &mut written);
+                self.write(written, finish);
             }
             StreamEvent::Finished { .. } => self.port.end_send(SendEnd::Acknowledged),
             StreamEvent::Stopped { code, .. } => self.port.end_send(SendEnd::Stopped(code)),

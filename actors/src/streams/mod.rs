@@ -55,6 +55,7 @@ struct State {
     promoted: HashMap<StreamId, Addr<StreamActor>, foldhash::fast::FixedState>,
     outputs: Vec<StreamOutput>,
     chunks: Vec<Bytes>,
+    written: Vec<Bytes>,
     close_when_idle: bool,
     neighbours: Rc<Neighbours>,
     held: BufferShare,
@@ -71,6 +72,7 @@ impl StreamsActor {
             promoted: HashMap::default(),
             outputs: Vec::new(),
             chunks: Vec::new(),
+            written: Vec::new(),
             close_when_idle: false,
             neighbours: neighbours.clone(),
             held: BufferShare::new(meter.clone()),
@@ -156,7 +158,8 @@ impl State {
 
     fn on_stream_work(&mut self, port: &Arc<StreamPort>) {
         let id = port.id();
-        let wishes = port.take_wishes();
+        let room = self.machine.writable(id);
+        let wishes = port.take_work(room, &mut self.written);
         self.meter.edges_full(Edge::ApplicationStreams, wishes.waits);
         if wishes.isolate {
             self.machine.isolate(id);
@@ -173,29 +176,18 @@ impl State {
         if let Some(code) = wishes.reset {
             self.machine.reset(id, code);
         }
-        self.take_outgoing(port);
-        if wishes.finish {
-            port.set_finishing();
-        }
-        self.finish_if_written(port);
+        self.write(id, wishes.finish);
     }
 
-    /// Moves what the application wrote into the machine, as far as there is room.
-    fn take_outgoing(&mut self, port: &StreamPort) {
-        let id = port.id();
-        while self.machine.writable(id) > 0 {
-            let Some(data) = port.take_outgoing() else { return };
-            if self.machine.write(id, data).is_err() {
-                // Stopped or reset meanwhile: the port hears of it as an event.
-                return;
-            }
+    /// Moves what the application wrote into the machine.
+    fn write(&mut self, id: StreamId, finish: bool) {
+        for data in self.written.drain(..) {
+            // Stopped or reset meanwhile: the port hears of it as an event.
+            let _over = self.machine.write(id, data);
         }
-    }
-
-    fn finish_if_written(&mut self, port: &StreamPort) {
-        if port.take_finishing_if_written() {
+        if finish {
             // A refusal means that the half is over already, of which an event tells.
-            let _over = self.machine.finish(port.id());
+            let _over = self.machine.finish(id);
         }
     }
 
@@ -209,9 +201,9 @@ impl State {
             StreamEvent::OpenPermitted { .. } => {}
             StreamEvent::Readable { id } => self.deliver(id),
             StreamEvent::Writable { id } => {
-                if let Some(port) = self.ports.get(&id).cloned() {
-                    self.take_outgoing(&port);
-                    self.finish_if_written(&port);
+                let room = self.machine.writable(id);
+                if let Some(finish) = self.ports.get(&id).map(|port| port.take_written(room, &mut self.written)) {
+                    self.write(id, finish);
                 }
             }
             StreamEvent::Finished { id } => self.end_send(id, SendEnd::Acknowledged),

@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use quicast::{Connection, RecvStream, SendStream};
 use telemetry::Registry;
 
@@ -67,10 +69,21 @@ pub(crate) async fn serve(connection: Connection, perf: Perf) {
 }
 
 async fn streams(connection: &Connection, perf: &Perf) {
-    while let Ok((send, receive)) = connection.accept_bi().await {
-        // Whatever a stream lacks, its halves are dropped, which tells the client.
-        tokio::task::spawn_local(stream(send, receive, perf.clone()));
+    // Not a task each: what they are for is short, and a task costs more than a stream.
+    let mut open = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            biased;
+            accepted = connection.accept_bi() => {
+                let Ok((send, receive)) = accepted else { break };
+                // Whatever a stream lacks, its halves are dropped, which tells the client.
+                open.push(stream(send, receive, perf));
+            }
+            Some(_) = open.next(), if !open.is_empty() => {}
+        }
     }
+    // What was accepted before the end goes on to its own.
+    while open.next().await.is_some() {}
 }
 
 async fn datagrams(connection: &Connection) {
@@ -80,9 +93,9 @@ async fn datagrams(connection: &Connection) {
     }
 }
 
-async fn stream(mut send: SendStream, mut receive: RecvStream, perf: Perf) -> Option<()> {
+async fn stream(mut send: SendStream, mut receive: RecvStream, perf: &Perf) -> Option<()> {
     let (number, rest) = beginning(&mut receive).await?;
-    let payload = drain(receive, rest, &perf);
+    let payload = drain(receive, rest, perf);
     if number == statistics::WANTED {
         payload.await?;
         let answer = serde_json::to_vec(&perf.statistics()).ok()?;

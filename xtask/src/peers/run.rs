@@ -1,5 +1,6 @@
 //! One run of one stack: a fresh server, a client, and what both used.
 
+use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -16,6 +17,8 @@ const CLIENT_CORE: &str = "1";
 /// A server is up after this at the latest.
 const START: Duration = Duration::from_secs(10);
 
+/// How long connections are left alone before their memory is looked at.
+const SETTLED: Duration = Duration::from_secs(3);
 /// A client has done its work after this at the latest.
 const WORK: Duration = Duration::from_secs(60);
 
@@ -31,7 +34,7 @@ pub(crate) fn once(program: &Program, workload: &Workload, quick: bool) -> Outco
     let address = line.strip_prefix("listening on ").ok_or_else(|| format!("server: says `{line}`"))?.trim();
     let [option, amount, quick_amount] = workload.amount;
     let amount = if quick { quick_amount } else { amount };
-    let client = [&["client", address], workload.client, &[option, amount, "--json"]].concat();
+    let client = [&["client", address], program.client_words, workload.client, &[option, amount, "--json"]].concat();
     let run = if workload.name == IDLE_NAME {
         idle(program, &server, address, &client)
     } else {
@@ -52,12 +55,15 @@ fn busy(program: &Program, server: &Process, arguments: &[&str]) -> Outcome {
 
 /// Memory is compared with that of one connection, because the first one pays for what all share.
 fn idle(program: &Program, server: &Process, address: &str, arguments: &[&str]) -> Outcome {
-    let mut first = Process::start(CLIENT_CORE, program, &["client", address, "idle", "--connections", "1", "--json"])?;
+    let one = [&["client", address], program.client_words, &["idle", "--connections", "1", "--json"]].concat();
+    let mut first = Process::start(CLIENT_CORE, program, &one)?;
     first.line(WORK)?;
     let (server_before, client_before) = (private_bytes(server.id())?, private_bytes(first.id())?);
     let cpu_before = cpu_seconds(server.id())?;
     let mut client = Process::start(CLIENT_CORE, program, arguments)?;
     let outcome = outcome(&client.line(WORK)?)?;
+    // What only the handshakes needed may be given back.
+    thread::sleep(SETTLED);
     let (server_after, client_after) = (private_bytes(server.id())?, private_bytes(client.id())?);
     let server_cpu_seconds = cpu_seconds(server.id())? - cpu_before;
     client.finish(END)?;

@@ -75,6 +75,8 @@ pub(crate) const STACKS: [Stack; 6] = [
 pub(crate) struct Program {
     pub(crate) path: PathBuf,
     pub(crate) words: &'static [&'static str],
+    /// Words of the client alone: other drivers look at no certificate, and so need none for it.
+    pub(crate) client_words: &'static [&'static str],
 }
 
 impl Stack {
@@ -107,7 +109,8 @@ impl Stack {
         }
         let said = String::from_utf8_lossy(&output.stdout);
         let path = executable(&said).ok_or("cargo built no program")?;
-        let program = Program { path: path.into(), words };
+        let client_words: &[&str] = if self.kind == Kind::Ours { &["-k"] } else { &[] };
+        let program = Program { path: path.into(), words, client_words };
         if self.kind == Kind::Ours { program.can_perf(house).map(|()| program) } else { Ok(program) }
     }
 }
