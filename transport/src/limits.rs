@@ -79,8 +79,9 @@ pub const STREAM_GAPS: usize = 1000;
 pub const CONNECTION_GAPS: usize = 4096;
 /// Received pieces smaller than this are copied, so that a byte never holds a receive buffer.
 pub const COPIED_BELOW: usize = 1024;
-/// Bytes of one stream that are handed over for sending before they leave.
-pub const SEND_AHEAD: u64 = 256 * 1024;
+/// Bytes of one stream that are handed over for sending before they leave: enough for more to come while they do, or the last
+/// batch of each turn would be a small one; not more than stays in a processor's cache.
+pub const SEND_AHEAD: u64 = 384 * 1024;
 
 /// Streams of each kind that a peer may have open at once.
 pub const STREAMS: u64 = 100;

@@ -20,7 +20,7 @@ use crate::streams::messages::StreamsInput;
 use crate::timer::messages::DeadlineChanged;
 
 /// Send buffers that one turn fills at most, so that a turn stays short; the rest follows in the next one.
-const BUFFERS_PER_TURN: usize = 4;
+const BUFFERS_PER_TURN: usize = 2;
 
 /// What came out of a machine.
 #[derive(Debug, Default)]
