@@ -240,7 +240,7 @@ fn streams_may_be_opened_as_the_peer_permits() {
     ledger.on_open_wanted(Direction::Bidirectional);
     assert_eq!(packet(&mut ledger, PACKET).0, ["streams blocked Bidirectional 0"]);
     ledger.set_peer_limits(PeerLimits { initial_max_stream_data_bidi_remote: 5, ..PEER });
-    assert_eq!(inputs(&mut ledger), ["open limit bidi 1000 credit 5", "open limit uni 1000 credit 262144"]);
+    assert_eq!(inputs(&mut ledger), ["open limit bidi 1000 credit 5", "open limit uni 1000 credit 393216"]);
     ledger.on_max_streams(Direction::Bidirectional, 999);
     assert_eq!(inputs(&mut ledger), [""; 0]);
     ledger.on_max_streams(Direction::Bidirectional, 1_001);
@@ -273,7 +273,7 @@ fn limits_that_were_remembered_grow_to_the_true_ones() {
     ledger.set_peer_limits(PeerLimits { initial_max_data: 20, initial_max_stream_data_uni: 20, ..remembered });
     assert_eq!(
         inputs(&mut ledger),
-        ["open limit bidi 1000 credit 262144", "open limit uni 3 credit 20", "credit 3 until 20"]
+        ["open limit bidi 1000 credit 393216", "open limit uni 3 credit 20", "credit 3 until 20"]
     );
     // Whoever opened it may have known the first of the two.
     write(&mut ledger, uni_of_server(1), 10, false);

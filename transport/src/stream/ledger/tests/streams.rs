@@ -162,7 +162,7 @@ fn stop_sending_is_answered_with_a_reset_of_the_same_code() {
     assert_eq!(packet(&mut ledger, PACKET).0, ["reset 0 code 5 size 0", "stream 3 0+1194"]);
     ledger.on_stop_sending(uni_of_server(0), 6).unwrap();
     ledger.on_stop_sending(uni_of_server(0), 9).unwrap();
-    assert_eq!(inputs(&mut ledger), ["opened 0 credit 262144", "stopped 0 code 5", "stopped 3 code 6"]);
+    assert_eq!(inputs(&mut ledger), ["opened 0 credit 393216", "stopped 0 code 5", "stopped 3 code 6"]);
     let (frames, tokens) = packet(&mut ledger, PACKET);
     assert_eq!(frames, ["reset 3 code 6 size 1194"]);
     acknowledge(&mut ledger, tokens);
