@@ -127,6 +127,11 @@ impl State {
             self.port.permit(direction, limit);
             return;
         }
+        if let StreamInput::Rest = input {
+            self.machine.handle_input(input);
+            self.rest();
+            return;
+        }
         if !self.promoted.is_empty()
             && let Some(actor) = input.id().and_then(|id| self.promoted.get(&id))
         {
@@ -136,6 +141,14 @@ impl State {
             return;
         }
         self.machine.handle_input(input);
+    }
+
+    /// Gives back room that only traffic needs.
+    fn rest(&mut self) {
+        self.ports.shrink_to_fit();
+        self.promoted.shrink_to_fit();
+        self.chunks = Vec::new();
+        self.written = Vec::new();
     }
 
     /// What handles did since the last time.

@@ -10,6 +10,7 @@ use super::packet::level_of;
 use super::state::State;
 use crate::limits::{self, Limit};
 use crate::output::{CloseReason, DeadlineReason};
+use crate::stream::edge::StreamInput;
 use crate::token::Token;
 
 impl Connection {
@@ -250,7 +251,8 @@ impl Connection {
         self.keys.rest();
         self.outcome = None;
         self.opened = Vec::new();
-        self.stream_inputs = Vec::new();
+        self.ledger.shrink();
+        self.stream_inputs = vec![StreamInput::Rest];
         self.events.shrink_to_fit();
         self.early = Vec::new();
     }

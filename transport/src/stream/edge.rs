@@ -9,6 +9,8 @@ use codec::{Direction, StreamId};
 /// A fact about a stream, from the connection to the keeper of its bytes.
 #[derive(Clone, Debug)]
 pub enum StreamInput {
+    /// Nothing happens on the connection for now: room that only traffic needs may be given back.
+    Rest,
     /// The peer opened the stream, by using it or one after it (RFC 9000 §3.2).
     Opened {
         /// Which.
@@ -123,7 +125,7 @@ impl StreamInput {
             | Self::Stopped { id, .. }
             | Self::Credit { id, .. }
             | Self::Acknowledged { id } => Some(*id),
-            Self::OpenLimit { .. } => None,
+            Self::OpenLimit { .. } | Self::Rest => None,
         }
     }
 }

@@ -107,6 +107,7 @@ impl Streams {
         match input {
             StreamInput::Opened { id, credit } => self.on_opened(id, credit),
             StreamInput::OpenLimit { direction, limit, credit } => self.on_open_limit(direction, limit, credit),
+            StreamInput::Rest => self.shrink(),
             input => {
                 if let Some(id) = stream_of(&input) {
                     let permits_gap = self.totals.gaps < limits::CONNECTION_GAPS as u64;

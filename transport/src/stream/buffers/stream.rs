@@ -290,7 +290,7 @@ impl StreamBuffers {
                     self.events |= event::FINISHED;
                 }
             }
-            StreamInput::Opened { .. } | StreamInput::OpenLimit { .. } => {}
+            StreamInput::Opened { .. } | StreamInput::OpenLimit { .. } | StreamInput::Rest => {}
         }
         if !was_readable && self.is_readable() && self.events & event::RECEIVE_RESET == 0 {
             self.events |= event::READABLE;
@@ -408,6 +408,6 @@ pub(super) const fn stream_of(input: &StreamInput) -> Option<StreamId> {
         | StreamInput::Stopped { id, .. }
         | StreamInput::Credit { id, .. }
         | StreamInput::Acknowledged { id } => Some(*id),
-        StreamInput::OpenLimit { .. } => None,
+        StreamInput::OpenLimit { .. } | StreamInput::Rest => None,
     }
 }

@@ -75,6 +75,7 @@ fn inputs(ledger: &mut Ledger) -> Vec<String> {
 
 fn describe(input: &StreamInput) -> String {
     match input {
+        StreamInput::Rest => "rest".to_owned(),
         StreamInput::Opened { id, credit } => format!("opened {id} credit {credit}"),
         StreamInput::Data { .. } => unreachable!("a ledger has no bytes to deliver"),
         StreamInput::Reset { id, code } => format!("reset {id} code {code}"),

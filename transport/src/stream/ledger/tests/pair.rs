@@ -138,6 +138,7 @@ impl End {
     fn drain(&mut self, now: Time) {
         while let Some(input) = self.ledger.poll_input() {
             match input {
+                StreamInput::Rest => {}
                 StreamInput::Opened { id, credit } => {
                     let before = self.streams.insert(id, Held { credit, ..Held::default() });
                     assert!(before.is_none(), "a stream is opened once");
