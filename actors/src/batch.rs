@@ -111,10 +111,11 @@ impl ReceivePool {
 }
 
 impl Tally for ReceiveBuffers {
-    fn flush(&self, _: &ShardMetrics, active: bool) {
-        if !active {
-            self.rest();
-        }
+    fn give_back(&self) {
+        self.rest();
+    }
+
+    fn flush(&self, _: &ShardMetrics) {
         // Lent buffers count as used until they are found to be free again.
         let free = self.free.borrow().len() + (self.bound - self.made.get());
         self.free_share.set(free as u64);
@@ -284,12 +285,14 @@ impl SendPool {
 }
 
 impl Tally for SendBuffers {
-    fn flush(&self, _: &ShardMetrics, active: bool) {
+    fn give_back(&self) {
         let mut free = self.free.borrow_mut();
-        if !active {
-            free.truncate(KEPT);
-            free.shrink_to_fit();
-        }
+        free.truncate(KEPT);
+        free.shrink_to_fit();
+    }
+
+    fn flush(&self, _: &ShardMetrics) {
+        let free = self.free.borrow();
         let used = self.existing.load(Ordering::Relaxed).saturating_sub(free.len());
         self.used_share.set((used * BUFFER_SIZE) as u64);
     }
@@ -350,6 +353,32 @@ mod tests {
         pool.give_back(second);
         assert_eq!(pool.take().map(|buffer| buffer.as_ptr()), Some(allocations[0]));
         assert_eq!(pool.take().map(|buffer| buffer.as_ptr()), Some(allocations[1]));
+    }
+
+    #[test]
+    fn pools_give_back_what_a_quiet_shard_does_not_need() {
+        let meter = Meter::for_tests();
+        let (receive, send) = (ReceivePool::new(&meter, 16), SendPool::new(&meter, 16));
+        let taken: Vec<_> = std::iter::from_fn(|| receive.take()).collect();
+        let mut held = None;
+        for (index, buffer) in taken.into_iter().enumerate() {
+            match index {
+                0 => held = Some(receive.lend(buffer, 10)),
+                1..4 => drop(receive.lend(buffer, 10)),
+                _ => receive.give_back(buffer),
+            }
+        }
+        let taken: Vec<_> = std::iter::from_fn(|| send.take()).collect();
+        taken.into_iter().for_each(|buffer| send.give_back(buffer));
+        meter.give_back();
+        assert_eq!((receive.0.free.borrow().len(), send.0.free.borrow().len()), (KEPT, KEPT));
+        assert_eq!(receive.0.made.get(), KEPT + 1, "the one that somebody reads is still there");
+        assert_eq!(meter.value("quicast_socket_buffers{state=\"used\"}"), 1.0);
+        drop(held);
+        let again: Vec<_> = std::iter::from_fn(|| receive.take()).collect();
+        assert_eq!(again.len(), 16);
+        let again: Vec<_> = std::iter::from_fn(|| send.take()).collect();
+        assert_eq!(again.len(), 16);
     }
 
     #[test]

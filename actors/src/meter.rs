@@ -41,9 +41,11 @@ pub(crate) struct Meter {
 
 /// What somebody on the shard counts in plain numbers of its own.
 pub(crate) trait Tally: Debug {
-    /// Adds what was counted since the last time to the metrics. `active`: whether anything happened on the shard since then;
-    /// if not, this is the last call for a while.
-    fn flush(&self, metrics: &ShardMetrics, active: bool);
+    /// Adds what was counted since the last time to the metrics.
+    fn flush(&self, metrics: &ShardMetrics);
+
+    /// Nothing has happened on the shard for a while: memory that only traffic needs may go.
+    fn give_back(&self) {}
 }
 
 /// When the handling of a message began that is being timed. Give it to [`Meter::done`].
@@ -254,18 +256,30 @@ impl Meter {
         }
         self.buffered_receive.flush();
         self.buffered_send.flush();
-        self.tallies.borrow_mut().retain(|tally| {
-            let tally = tally.upgrade();
-            if let Some(tally) = &tally {
-                tally.flush(&self.metrics, active);
-            }
-            tally.is_some()
-        });
+        self.each_tally(|tally| tally.flush(&self.metrics));
         self.flushed_activity.set(self.activity.get());
         if active {
             self.metrics.runtime.flush_duration.record_time(clock::now() - begun);
         }
         active
+    }
+
+    /// Nothing has happened for a while: whoever keeps memory for traffic gives it back.
+    pub(crate) fn give_back(&self) {
+        self.each_tally(|tally| {
+            tally.give_back();
+            tally.flush(&self.metrics);
+        });
+    }
+
+    fn each_tally(&self, then: impl Fn(&dyn Tally)) {
+        self.tallies.borrow_mut().retain(|tally| {
+            let tally = tally.upgrade();
+            if let Some(tally) = &tally {
+                then(&**tally);
+            }
+            tally.is_some()
+        });
     }
 
     /// Ready when something is counted after [`Self::rest`]; from then on somebody else has to plan the flushes.

@@ -9,7 +9,7 @@ use quicast_tests::{Application, Conditions, Network, Pair, Plan, Puppet, Settin
 use recovery::SpaceId;
 use transport::Config;
 use transport::connection::State;
-use transport::output::CloseReason;
+use transport::output::{CloseReason, DeadlineReason};
 
 const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
@@ -28,6 +28,28 @@ fn silence_ends_a_connection_without_a_word() {
         assert!(pair.node(side).is_drained());
     }
     assert_eq!(sent, (pair.client().stats.datagrams_sent, pair.server().stats.datagrams_sent));
+}
+
+#[test]
+fn a_quiet_connection_rests_and_works_as_before_when_it_wakes() {
+    let mut pair = Pair::established(&Settings::new(1));
+    for seed in 0..3 {
+        pair.client().application.begin(Plan::echo(seed, 300_000));
+        pair.turn();
+        assert!(pair.run(Duration::from_secs(10), |pair| pair.client.nodes[0].application.is_done()));
+        pair.run(Duration::from_secs(5), |_| false);
+        // Nothing is planned any more but the end: whatever wakes it is traffic.
+        for side in [Side::Client, Side::Server] {
+            let (now, node) = (pair.now, pair.node(side));
+            assert!(node.connection.deadline().is_some_and(|(at, reason)| reason == DeadlineReason::Idle && at > now));
+        }
+        // Keys that were put away are made again, also for an update.
+        let now = pair.now;
+        pair.client().connection.update_keys(now).unwrap();
+        pair.turn();
+    }
+    // The last one is told with the next packet, which never comes.
+    assert_eq!(pair.server().stats.key_updates.1, 2);
 }
 
 #[test]

@@ -91,7 +91,7 @@ impl Counting {
 }
 
 impl Tally for Counting {
-    fn flush(&self, _: &ShardMetrics, _: bool) {
+    fn flush(&self, _: &ShardMetrics) {
         // Nobody flushes from within the dispatcher.
         if let Ok(mut roster) = self.roster.try_borrow_mut() {
             self.count(&mut roster.endpoint);

@@ -278,7 +278,7 @@ impl Actor for DispatcherActor {
     fn stopped(&mut self, _: &mut Self::Context) {
         let panicked = std::thread::panicking();
         let reason = if panicked { StopReason::Panic } else { StopReason::Done };
-        self.counting.flush(self.parts.stage.meter.metrics(), true);
+        self.counting.flush(self.parts.stage.meter.metrics());
         self.parts.stage.meter.stopped(ActorType::Dispatcher, reason);
         let cause = if panicked { Cause::Panicked } else { Cause::Finished };
         self.parts.owner.do_send(Down { child: Child::Dispatcher, cause });

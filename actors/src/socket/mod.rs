@@ -193,7 +193,7 @@ impl Actor for SocketActor {
     fn stopped(&mut self, _: &mut Context<Self>) {
         let panicked = std::thread::panicking();
         self.queue.clear();
-        self.tally.flush(self.meter.metrics(), true);
+        self.tally.flush(self.meter.metrics());
         self.meter.stopped(ActorType::Socket, if panicked { StopReason::Panic } else { StopReason::Done });
         let cause = if panicked { Cause::Panicked } else { Cause::Finished };
         self.owner.do_send(Down { child: Child::Socket, cause });

@@ -78,7 +78,7 @@ impl Direction {
 }
 
 impl Tally for SocketTally {
-    fn flush(&self, metrics: &ShardMetrics, _: bool) {
+    fn flush(&self, metrics: &ShardMetrics) {
         let socket = &metrics.socket;
         socket.receive_calls.add(self.receive.calls.take());
         socket.received_datagrams.add(self.receive.datagrams.take());

@@ -12,25 +12,30 @@ use crate::meter::Meter;
 pub(crate) const FLUSH_PERIOD: Duration = Duration::from_millis(250);
 /// How often it is looked whether the thread keeps up.
 const TICK: Duration = Duration::from_millis(100);
+/// How long after the last flush memory is given back. Later than connections do the same: what they leave behind as holes is
+/// returned to the system by allocators that look around when larger pieces come back.
+const GIVE_BACK: Duration = Duration::from_millis(1_500);
 
 /// When to flush, and when to see how late the thread is.
 #[derive(Debug, Default)]
 pub(super) struct Housekeeping {
     flush: Option<Time>,
     tick: Option<Time>,
+    give_back: Option<Time>,
     busy: Duration,
 }
 
 impl Housekeeping {
     /// When there is something to do; `None` while the shard rests.
     pub(super) fn next(&self) -> Option<Time> {
-        self.flush.into_iter().chain(self.tick).min()
+        self.flush.into_iter().chain(self.tick).chain(self.give_back).min()
     }
 
     /// The shard is busy again.
     pub(super) fn begin(&mut self, now: Time) {
         self.flush = Some(now + FLUSH_PERIOD);
         self.tick = Some(now + TICK);
+        self.give_back = None;
     }
 
     /// Does what is due.
@@ -39,12 +44,16 @@ impl Housekeeping {
             meter.metrics().runtime.loop_lag.record_time(now - planned);
             self.tick = Some(now + TICK);
         }
+        if self.give_back.take_if(|planned| *planned <= now).is_some() {
+            meter.give_back();
+        }
         if self.flush.take_if(|planned| *planned <= now).is_some() {
             self.count_busy_time(meter.metrics());
             if meter.flush() {
                 self.flush = Some(now + FLUSH_PERIOD);
             } else {
                 self.tick = None;
+                self.give_back = Some(now + GIVE_BACK);
                 meter.rest();
             }
         }

@@ -118,8 +118,8 @@ fn ten_thousand_idle_connections_cost_nothing() {
             stage.timer.do_send(Register { key, generation: 0, recipient: recorder.recipient() });
             stage.change(key, 0, after(30_000 + key as u64));
         }
-        // Until the counters are flushed and the housekeeping has found that nothing more happens.
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        // Until the counters are flushed, memory is given back, and the housekeeping has found that nothing more happens.
+        tokio::time::sleep(Duration::from_secs(4)).await;
         let wakes = || Handle::current().metrics().worker_park_unpark_count(0);
         let before = wakes();
         tokio::time::sleep(Duration::from_secs(25)).await;
