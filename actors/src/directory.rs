@@ -56,16 +56,21 @@ impl Directory {
     // ── Connections ──────────────────────────────────────────────────────────────────────────────────────────────
 
     pub(crate) fn add(&self, port: Arc<ConnectionPort>, server: Option<ServerKey>) {
+        if let Some(server) = &server {
+            self.tokens.lock().add_client(server, port.id());
+        }
         self.ports.insert(port.id(), Entry { port, server });
     }
 
     /// A connection is over and forgotten.
     pub(crate) fn remove(&self, id: u64) {
         let removed = self.ports.remove(&id);
-        if let Some((_, Entry { port, server: Some(server) })) = removed
-            && let Some(token) = port.take_token()
-        {
-            self.tokens.lock().keep(server, token);
+        if let Some((_, Entry { port, server: Some(server) })) = removed {
+            let mut tokens = self.tokens.lock();
+            tokens.remove_client(&server, id);
+            if let Some(token) = port.take_token() {
+                tokens.keep(server, token);
+            }
         }
         if self.ports.is_empty() {
             self.wake_watchers();
@@ -182,11 +187,11 @@ impl Directory {
     //# A client SHOULD NOT reuse a token from a NEW_TOKEN frame for different
     //# connection attempts.
     pub(crate) fn take_token(&self, server: &ServerKey) -> Option<Bytes> {
-        let kept = self.tokens.lock().take(server);
-        kept.or_else(|| {
-            let of_server = |entry: &Entry| entry.server.as_ref() == Some(server);
-            self.ports.iter().filter(|entry| of_server(entry)).find_map(|entry| entry.port.take_token())
-        })
+        let mut tokens = self.tokens.lock();
+        let kept = tokens.take(server);
+        let newest = if kept.is_some() { VecDeque::new() } else { tokens.clients(server) };
+        drop(tokens);
+        kept.or_else(|| newest.iter().rev().find_map(|id| self.connection(*id)?.take_token()))
     }
 }
 
@@ -196,7 +201,12 @@ struct Tokens {
     // Names that the application chose, so no stranger can make them collide; SipHash all the same, as it is rare.
     kept: HashMap<ServerKey, Bytes>,
     order: VecDeque<ServerKey>,
+    /// The newest connections to each server, who may have been given tokens that are not kept here yet.
+    clients: HashMap<ServerKey, VecDeque<u64>>,
 }
+
+/// Connections to a server that are asked for tokens: with many of them, asking all would make each new one dearer.
+const ASKED_CLIENTS: usize = 8;
 
 impl Tokens {
     fn keep(&mut self, server: ServerKey, token: Bytes) {
@@ -208,6 +218,27 @@ impl Tokens {
                 self.kept.remove(&oldest);
             }
         }
+    }
+
+    fn add_client(&mut self, server: &ServerKey, id: u64) {
+        let clients = self.clients.entry(server.clone()).or_default();
+        clients.push_back(id);
+        if clients.len() > ASKED_CLIENTS {
+            clients.pop_front();
+        }
+    }
+
+    fn remove_client(&mut self, server: &ServerKey, id: u64) {
+        if let Some(clients) = self.clients.get_mut(server) {
+            clients.retain(|known| *known != id);
+            if clients.is_empty() {
+                self.clients.remove(server);
+            }
+        }
+    }
+
+    fn clients(&self, server: &ServerKey) -> VecDeque<u64> {
+        self.clients.get(server).cloned().unwrap_or_default()
     }
 
     fn take(&mut self, server: &ServerKey) -> Option<Bytes> {

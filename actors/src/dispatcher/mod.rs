@@ -157,6 +157,7 @@ impl DispatcherActor {
             actor.sweep_planned = false;
             let mut roster = actor.parts.roster.borrow_mut();
             roster.endpoint.handle_deadline(clock::now());
+            actor.counting.levels(&roster.endpoint);
             drop(roster);
             actor.plan_sweep(context);
         });
