@@ -6,7 +6,7 @@ use quicast::Endpoint;
 
 use super::client::Stage;
 use super::report::{Figure, Report};
-use super::statistics::Statistics;
+use super::statistics::{self, Statistics};
 
 /// A workload that has begun.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ pub(crate) struct Cost {
 impl Begun {
     /// From here on it is measured.
     pub(crate) async fn now(stage: &Stage) -> Self {
-        let server = Statistics::of_server(&stage.connection).await;
+        let (server, ()) = tokio::join!(Statistics::of_server(&stage.connection), statistics::settled());
         Self { server, client: own(&stage.endpoint), at: Instant::now() }
     }
 
@@ -44,12 +44,16 @@ impl Begun {
     /// Up to here it was measured.
     pub(crate) async fn end(self, stage: &Stage) -> Cost {
         let seconds = self.at.elapsed().as_secs_f64();
-        let client = own(&stage.endpoint).since(&self.client);
+        let spent = Statistics::now(None);
         // Who did not know before does not know now.
         let server = match self.server {
             Some(before) => Statistics::of_server(&stage.connection).await.map(|after| after.since(&before)),
             None => None,
         };
+        statistics::settled().await;
+        let after =
+            Statistics { cpu_seconds: spent.cpu_seconds, resident_bytes: spent.resident_bytes, ..own(&stage.endpoint) };
+        let client = after.since(&self.client);
         Cost {
             seconds,
             client,

@@ -45,6 +45,12 @@ pub(crate) struct Statistics {
     pub(crate) payload_verified: bool,
 }
 
+/// Waits until what was counted has come to the metrics: they are flushed four times a second, and a connection's own counts
+/// a quarter of a second after its traffic.
+pub(crate) async fn settled() {
+    tokio::time::sleep(Duration::from_millis(600)).await;
+}
+
 impl Statistics {
     /// Of this process, and of an endpoint in it.
     pub(crate) fn now(registry: Option<&Registry>) -> Self {

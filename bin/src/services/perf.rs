@@ -98,6 +98,7 @@ async fn stream(mut send: SendStream, mut receive: RecvStream, perf: &Perf) -> O
     let payload = drain(receive, rest, perf);
     if number == statistics::WANTED {
         payload.await?;
+        statistics::settled().await;
         let answer = serde_json::to_vec(&perf.statistics()).ok()?;
         send.write_chunk(Bytes::from(answer)).await.ok()?;
     } else if number <= SMALL {
