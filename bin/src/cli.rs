@@ -1,12 +1,13 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use quicast::Algorithm;
 
 use crate::perf::arguments::Perf;
-use crate::units::{Close, parse_bytes};
+use crate::units::{Close, parse_busy_poll, parse_bytes};
 
 /// QUIC, played by a cast of actors: a server, a client, and a look inside.
 #[derive(Debug, Parser)]
@@ -74,6 +75,10 @@ pub(crate) struct Serve {
     /// How many threads serve; each has its own socket. Default: one for each core.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) shards: Option<u16>,
+    /// After each datagram, look for the next one for so long (50us, at most 1ms) instead of sleeping: less latency, for a
+    /// processor that is busy as long as there is traffic.
+    #[arg(long, value_name = "TIME", value_parser = parse_busy_poll)]
+    pub(crate) busy_poll: Option<Duration>,
     /// Keep the secret that stateless resets are made from in this file, which is made if it is not there: clients of a
     /// server that was restarted hear at once that their connections are gone.
     #[arg(long, value_name = "FILE")]

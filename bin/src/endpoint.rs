@@ -18,6 +18,7 @@ pub(crate) struct ServerSettings {
     pub(crate) tls: ServerConfig,
     pub(crate) transport: TransportConfig,
     pub(crate) shards: Option<u16>,
+    pub(crate) busy_poll: Option<Duration>,
     pub(crate) retry: bool,
     pub(crate) reset_key: Option<[u8; 32]>,
 }
@@ -34,6 +35,7 @@ pub(crate) fn server(settings: ServerSettings, services: Services) -> Result<End
     if let Some(shards) = settings.shards {
         builder = builder.shards(usize::from(shards));
     }
+    builder = builder.busy_poll(settings.busy_poll.unwrap_or_default());
     builder = builder.service(move |connection| services.clone().serve(connection));
     if let Some(secret) = settings.reset_key {
         builder = builder.reset_key(secret);
@@ -49,8 +51,10 @@ pub(crate) fn client(
     local: SocketAddr,
     tls: Arc<ClientConfig>,
     transport: TransportConfig,
+    busy_poll: Option<Duration>,
 ) -> Result<Endpoint, Failure> {
     let builder = Endpoint::builder().listen(local).client_config(tls).transport_config(transport).shards(1);
+    let builder = builder.busy_poll(busy_poll.unwrap_or_default());
     builder.start().map_err(|error| Failure::failed(format_args!("cannot open a UDP socket: {error}")))
 }
 

@@ -24,6 +24,20 @@ pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
     bytes.ok_or_else(|| "that is more than a QUIC stream can carry (2^62 bytes)".to_owned())
 }
 
+/// Reads `50us` or `1ms`: how long to look for datagrams without sleeping, at most a millisecond.
+pub(crate) fn parse_busy_poll(text: &str) -> Result<Duration, String> {
+    let advice = "a time for busy polling is like 50us or 1ms, and at most 1ms";
+    let split = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let number: u64 = number.parse().map_err(|_| advice.to_owned())?;
+    let span = match unit {
+        "us" => Duration::from_micros(number),
+        "ms" => Duration::from_millis(number),
+        _ => return Err(advice.to_owned()),
+    };
+    if span > Duration::from_millis(1) { Err(advice.to_owned()) } else { Ok(span) }
+}
+
 /// `10.0 MiB`, and plain bytes below a kibibyte.
 pub(crate) fn bytes(count: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
@@ -87,6 +101,15 @@ pub(crate) fn parse_close(text: &str) -> Result<Close, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn busy_polling_is_bounded() {
+        assert_eq!(parse_busy_poll("50us"), Ok(Duration::from_micros(50)));
+        assert_eq!(parse_busy_poll("1ms"), Ok(Duration::from_millis(1)));
+        for wrong in ["", "50", "us", "2ms", "1001us", "1s", "-1us"] {
+            assert!(parse_busy_poll(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn bytes_are_read_as_people_write_them() {

@@ -77,6 +77,7 @@ impl Stage {
             certificate: &certificate.certificate,
             tuning: &NO_TUNING,
             shards: None,
+            busy_poll: None,
             retry: false,
             reset_key: None,
             key_update: false,
@@ -145,5 +146,5 @@ async fn connect(server: &Server, certificate: &Found) -> Result<Client, Failure
     let trust = own.map_or(Trust::Machine, Trust::Certificate);
     let tls = connect::tls_config(&target, trust, Protocol::Echo.alpn(), &NO_TUNING)?;
     tracing::debug!(port, "the demo's client connects");
-    connect::connect(&target, tls, &connect::transport_config(&NO_TUNING)).await
+    connect::connect(&target, tls, &connect::transport_config(&NO_TUNING), None).await
 }

@@ -99,6 +99,7 @@ pub(crate) async fn connect(
     server: &Server,
     config: ClientConfig,
     transport: &TransportConfig,
+    busy_poll: Option<Duration>,
 ) -> Result<Client, Failure> {
     let config = Arc::new(config);
     let mut attempts = JoinSet::new();
@@ -107,7 +108,7 @@ pub(crate) async fn connect(
         attempts.spawn(async move {
             // The first has a head start; the others follow at its pace.
             tokio::time::sleep(HEAD_START * u32::try_from(delay).unwrap_or(u32::MAX)).await;
-            attempt(address, &name, config, transport).await
+            attempt(address, &name, config, transport, busy_poll).await
         });
     }
     let mut first_failure = None;
@@ -145,13 +146,15 @@ async fn attempt(
     name: &str,
     config: Arc<ClientConfig>,
     transport: TransportConfig,
+    busy_poll: Option<Duration>,
 ) -> Result<Client, Refusal> {
     let local: IpAddr = match address {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
     let protocol = config.alpn_protocols.first().cloned().unwrap_or_default();
-    let endpoint = crate::endpoint::client(SocketAddr::new(local, 0), config, transport).map_err(Refusal::Said)?;
+    let endpoint = crate::endpoint::client(SocketAddr::new(local, 0), config, transport, busy_poll);
+    let endpoint = endpoint.map_err(Refusal::Said)?;
     match endpoint.connect(address, name).await {
         Ok(connection) => Ok(Client { endpoint, connection }),
         Err(ConnectError::Failed(CloseReason::HandshakeTimeout | CloseReason::IdleTimeout)) => {

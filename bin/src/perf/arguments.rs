@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use quicast::{Algorithm, TransportConfig};
 
 use crate::cli::algorithm;
-use crate::units::parse_bytes;
+use crate::units::{parse_busy_poll, parse_bytes};
 
 /// Handshakes begin with datagrams that are full, and the length of their packets is written in 14 bits.
 const LARGEST_DATAGRAM: u16 = 16_000;
@@ -101,6 +101,10 @@ pub(crate) struct Settings {
     /// The congestion controller: cubic (the default) or newreno.
     #[arg(long, value_name = "NAME", value_parser = algorithm, global = true)]
     pub(crate) cc: Option<Algorithm>,
+    /// After each datagram, look for the next one for so long (50us, at most 1ms) instead of sleeping: less latency, for a
+    /// processor that is busy as long as there is traffic.
+    #[arg(long, value_name = "TIME", value_parser = parse_busy_poll, global = true)]
+    pub(crate) busy_poll: Option<Duration>,
     /// Run on these processors only: --pin 0 or --pin 0,2.
     #[arg(long, value_name = "CPU,..", value_parser = processors, global = true)]
     pub(crate) pin: Option<Processors>,
@@ -290,7 +294,7 @@ mod tests {
 
     #[test]
     fn a_given_size_of_datagrams_is_theirs_from_the_first() {
-        let settings = Settings { mtu: Some(9000), window: 1 << 20, cc: None, pin: None };
+        let settings = Settings { mtu: Some(9000), window: 1 << 20, cc: None, pin: None, busy_poll: None };
         let config = settings.transport();
         assert_eq!((config.initial_datagram_size, config.maximum_datagram_size), (9000, 9000));
         assert_eq!((config.receive_window, config.stream_receive_window), (1 << 20, 1 << 20));

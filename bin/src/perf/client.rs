@@ -91,7 +91,8 @@ impl Stage {
         if let Workload::Idle(_) = arguments.workload {
             transport.max_idle_timeout = SILENCE;
         }
-        let connect::Client { endpoint, connection } = connect::connect(&server, tls.clone(), &transport).await?;
+        let connect::Client { endpoint, connection } =
+            connect::connect(&server, tls.clone(), &transport, arguments.settings.busy_poll).await?;
         let remote = connection.remote_address();
         let depth = if arguments.verify { Depth::Everything } else { Depth::Ends };
         Ok(Self { endpoint, connection, tls: Arc::new(tls), remote, name: server.name, depth })

@@ -30,7 +30,15 @@ pub(crate) async fn run(arguments: Server) -> Result<(), Failure> {
     addresses.truncate(1);
     let perf = Perf::new(if arguments.verify { Depth::Everything } else { Depth::Ends });
     let endpoint = endpoint::server(
-        ServerSettings { addresses, tls, transport, shards: Some(arguments.shards), retry: false, reset_key: None },
+        ServerSettings {
+            addresses,
+            tls,
+            transport,
+            shards: Some(arguments.shards),
+            busy_poll: arguments.settings.busy_poll,
+            retry: false,
+            reset_key: None,
+        },
         Services { files: Arc::new(Files::Generated), perf: perf.clone(), key_update: false },
     )?;
     perf.watch(endpoint.metrics());
