@@ -250,11 +250,12 @@ impl Connection {
         self.recovery.shrink();
         self.keys.rest();
         self.outcome = None;
-        self.opened = Vec::new();
         self.ledger.shrink();
-        self.stream_inputs = vec![StreamInput::Rest];
+        // Only room is given back: whatever waits in these, from this very turn perhaps, stays.
+        self.stream_inputs.push(StreamInput::Rest);
+        self.opened.shrink_to_fit();
         self.events.shrink_to_fit();
-        self.early = Vec::new();
+        self.early.shrink_to_fit();
     }
 }
 
