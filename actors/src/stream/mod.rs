@@ -228,6 +228,8 @@ impl Handler<ConnectionEnded> for StreamActor {
     type Result = ();
 
     fn handle(&mut self, message: ConnectionEnded, context: &mut Context<Self>) {
+        // What arrived before the end, in this very turn perhaps, is delivered before the end is told.
+        let _nobody_sends = self.state.run(State::end_turn);
         self.port.lose(&message.reason);
         context.stop();
     }

@@ -376,7 +376,11 @@ impl Handler<ConnectionEnded> for StreamsActor {
     type Result = ();
 
     fn handle(&mut self, message: ConnectionEnded, context: &mut Context<Self>) {
-        self.feed(context, |state, _| state.on_ended(&message.reason));
+        self.feed(context, |state, context| {
+            // What arrived before the end, in this very turn perhaps, is delivered before the end is told.
+            let _nobody_sends = state.end_turn(context);
+            state.on_ended(&message.reason);
+        });
         context.stop();
     }
 }
