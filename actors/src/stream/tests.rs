@@ -37,3 +37,30 @@ fn the_turn_that_says_the_last_word_of_a_stream_ends_its_actor() {
         assert!(!actor.connected());
     });
 }
+
+#[test]
+fn what_arrived_before_the_end_of_the_connection_is_there_to_be_read() {
+    paused(async {
+        let id = StreamId::new(Side::Server, Direction::Unidirectional, 0);
+        let mut machine = Streams::new(Side::Client, BufferConfig::default());
+        machine.handle_input(StreamInput::Opened { id, credit: 0 });
+        let connection =
+            ConnectionPort::new(Side::Client, 1, Facts::new(ADDRESS.into(), "cubic"), &transport::Config::default());
+        let port = Arc::new(StreamPort::new(id, connection));
+        let (outputs, closed, down) =
+            (Recorder::<StreamsOutput>::start(), Recorder::<StreamClosed>::start(), Recorder::<Down>::start());
+        let neighbours =
+            Neighbours { outputs: outputs.recipient(), closed: closed.recipient(), down: down.recipient() };
+        let actor =
+            StreamActor::new(machine.take(id).unwrap(), Arc::clone(&port), neighbours, Meter::for_tests()).start();
+        settle().await;
+        // Both wait in the mailbox when it is drained.
+        let data = bytes::Bytes::from_static(b"all of it");
+        actor.do_send(StreamsInput { inputs: vec![StreamInput::Data { id, offset: 0, data, fin: true }] });
+        actor.do_send(ConnectionEnded { reason: transport::output::CloseReason::Internal });
+        settle().await;
+        let read = || std::future::poll_fn(|context| port.poll_read(context, usize::MAX));
+        assert_eq!(read().await.unwrap().as_deref(), Some(&b"all of it"[..]));
+        assert!(matches!(read().await, Ok(None)), "the end of the stream, not of the connection");
+    });
+}
