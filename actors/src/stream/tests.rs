@@ -55,9 +55,9 @@ fn what_arrived_before_the_end_of_the_connection_is_there_to_be_read() {
             StreamActor::new(machine.take(id).unwrap(), Arc::clone(&port), neighbours, Meter::for_tests()).start();
         settle().await;
         // Both wait in the mailbox when it is drained.
-        let data = bytes::Bytes::from_static(b"all of it");
+        let data = Bytes::from_static(b"all of it");
         actor.do_send(StreamsInput { inputs: vec![StreamInput::Data { id, offset: 0, data, fin: true }] });
-        actor.do_send(ConnectionEnded { reason: transport::output::CloseReason::Internal });
+        actor.do_send(ConnectionEnded { reason: CloseReason::Internal });
         settle().await;
         let read = || std::future::poll_fn(|context| port.poll_read(context, usize::MAX));
         assert_eq!(read().await.unwrap().as_deref(), Some(&b"all of it"[..]));
