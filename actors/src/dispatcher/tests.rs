@@ -268,3 +268,24 @@ fn a_dispatcher_that_is_stopped_says_so_and_leaves_its_connections_to_the_next()
         assert_eq!(scene.parts.directory.connections().len(), 1, "the same connection, not another");
     });
 }
+
+#[test]
+fn of_several_attempts_each_is_answered_before_the_next_is_begun() {
+    paused(async {
+        let service: Service = Arc::new(|_| Box::pin(async {}));
+        let mut scene = Scene::new(Some(service));
+        let clients = [client(), client(), client()];
+        scene.receive(&clients.each_ref().map(|(_, first)| &first[..]));
+        let mut begun = vec![0];
+        while begun.last() != Some(&3) {
+            tokio::task::yield_now().await;
+            let now = scene.parts.directory.connections().len();
+            if begun.last() != Some(&now) {
+                begun.push(now);
+            }
+        }
+        assert_eq!(begun, [0, 1, 2, 3], "one at a time");
+        settle().await;
+        assert_eq!(scene.sent.all().await.len(), 3);
+    });
+}
