@@ -2,7 +2,7 @@
 //!
 //! With the feature `ring`, the default, `ring` does all of it. The feature `aws-lc-rs` takes from each of the two what it
 //! does faster: key exchange, signing and verification from aws-lc; HKDF and hashing from ring; packet protection from
-//! aws-lc where the processor has AVX-512 and from ring where it has not. `docs/adr/0007-two-libraries-of-cryptography.md`
+//! aws-lc where the processor has AVX-512 and from ring where it has not. `docs/adr/0008-two-libraries-of-cryptography.md`
 //! has the numbers.
 
 use alloc::sync::Arc;
