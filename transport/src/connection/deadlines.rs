@@ -247,6 +247,9 @@ impl Connection {
         if self.rest_deadline.is_some() {
             return;
         }
+        // Nothing follows that it could be told with.
+        self.has_news = self.observed.is_some();
+        self.observed_turns = super::QUIET_TURNS;
         self.recovery.shrink();
         self.keys.rest();
         self.outcome = None;
