@@ -65,7 +65,7 @@ fn batches(pair: &mut Pair, sizes: &[usize]) -> Vec<(usize, usize)> {
     let now = pair.now;
     let connection = &mut pair.client().connection;
     for &size in sizes {
-        connection.send_datagram(Bytes::from(vec![7; size])).unwrap();
+        assert_eq!(connection.send_datagram(Bytes::from(vec![7; size])), Ok(()));
     }
     connection.end_turn(now);
     let mut buffer = vec![0; 64 * 1024];

@@ -279,27 +279,31 @@ fn a_dispatcher_that_is_stopped_says_so_and_leaves_its_connections_to_the_next()
 }
 
 #[test]
-fn of_several_attempts_each_is_answered_before_the_next_is_begun() {
+fn of_several_attempts_each_is_begun_in_a_turn_of_its_own() {
     paused(async {
         let service: Service = Arc::new(|_| Box::pin(async {}));
-        let mut scene = Scene::new(Some(service));
-        let clients = [5, 6, 7].map(another_client);
-        let directory = Arc::clone(&scene.parts.directory);
-        // One of the shard's tasks, which has its turn between the dispatcher's.
-        let watcher = actix::spawn(async move {
-            let mut begun = vec![0];
-            for _ in 0..1000 {
-                tokio::task::yield_now().await;
-                let now = directory.connections().len();
-                if begun.last() != Some(&now) {
-                    begun.push(now);
-                }
-            }
-            begun
-        });
-        scene.receive(&clients.each_ref().map(|(_, first)| &first[..]));
-        assert_eq!(watcher.await.unwrap(), [0, 1, 2, 3], "one at a time");
-        settle().await;
-        assert_eq!(scene.sent.all().await.len(), 3);
+        let scene = Scene::new(Some(service));
+        let parts = scene.parts.clone();
+        let at = arrival(clock::now(), false);
+        for (_, first) in [5, 6, 7].map(another_client) {
+            let datagrams = ReceivedDatagrams {
+                remote: SocketAddr::from(CLIENT),
+                local: None,
+                ecn: None,
+                segment_size: first.len(),
+                buffer: BytesMut::from(&first[..]),
+            };
+            parts.roster.borrow_mut().endpoint.handle_datagrams(&at, datagrams);
+        }
+        let begun = || scene.parts.directory.connections().len();
+        let (mut dispatcher, mut context) = (DispatcherActor::new(parts), Context::new());
+        dispatcher.drain(&at, &mut context);
+        assert_eq!(begun(), 1);
+        dispatcher.drain(&at, &mut context);
+        assert_eq!(begun(), 1, "the others have not had their turn yet");
+        for all in [2, 3, 3] {
+            dispatcher.go_on(&mut context);
+            assert_eq!(begun(), all);
+        }
     });
 }
