@@ -18,7 +18,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use actix::{Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Recipient, WrapFuture};
+use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Recipient};
 use arc_swap::ArcSwapOption;
 use codec::{Side, Time};
 use smallvec::SmallVec;
@@ -85,14 +85,12 @@ pub(crate) struct DispatcherActor {
     counting: Rc<Counting>,
     handshakes: Option<Rc<Recipient<HandshakeOver>>>,
     sweep_planned: bool,
-    /// Attempts wait for the others' turn to be over.
-    yields: bool,
 }
 
 impl DispatcherActor {
     pub(crate) fn new(parts: DispatcherParts) -> Self {
         let counting = Counting::new(&parts.stage.meter, &parts.roster);
-        Self { parts, counting, handshakes: None, sweep_planned: false, yields: false }
+        Self { parts, counting, handshakes: None, sweep_planned: false }
     }
 
     /// Counts a message and handles it.
@@ -105,7 +103,7 @@ impl DispatcherActor {
     }
 
     /// Drains the machine: runs to their connections, new attempts to whoever decides, answers to the socket.
-    fn drain(&mut self, arrival: &Arrival, context: &mut Context<Self>) {
+    fn drain(&mut self, arrival: &Arrival) {
         let roster = Rc::clone(&self.parts.roster);
         let mut roster = roster.borrow_mut();
         while let Some(output) = roster.endpoint.poll_output() {
@@ -118,10 +116,9 @@ impl DispatcherActor {
                     }
                 }
                 Output::Forward { shard, datagrams } => self.forward(arrival.now, shard, datagrams),
-                Output::Attempt(attempt) => roster.attempts.push_back(attempt),
+                Output::Attempt(attempt) => self.on_attempt(&mut roster, arrival, attempt),
             }
         }
-        self.begin_next(&mut roster, arrival, context);
         let dropped = roster.deliver(arrival.now, &self.parts.stage.meter);
         self.counting.mailbox_full(dropped);
         self.answer(&mut roster, arrival);
@@ -178,31 +175,6 @@ impl DispatcherActor {
                 self.counting.mailbox_full(count(&datagrams));
             }
         }
-    }
-
-    /// Begins the connection of one attempt, and those of the others in turns of their own.
-    ///
-    /// A handshake is most of what a connection costs: whoever came first has its answer before the next one's is worked out,
-    /// and its client goes on meanwhile.
-    fn begin_next(&mut self, roster: &mut Roster, arrival: &Arrival, context: &mut Context<Self>) {
-        if self.yields {
-            return;
-        }
-        while let Some(attempt) = roster.attempts.pop_front() {
-            self.on_attempt(roster, arrival, attempt);
-            if self.parts.service.is_some() && !roster.attempts.is_empty() {
-                self.yields = true;
-                let others = tokio::task::yield_now().into_actor(self);
-                context.spawn(others.map(|(), actor, context| actor.handle_with(|actor| actor.go_on(context))));
-                return;
-            }
-        }
-    }
-
-    /// The others have had their turn.
-    fn go_on(&mut self, context: &mut Context<Self>) {
-        self.yields = false;
-        self.drain(&arrival(clock::now(), false), context);
     }
 
     fn on_attempt(&mut self, roster: &mut Roster, arrival: &Arrival, attempt: AttemptKey) {
@@ -301,9 +273,6 @@ impl Actor for DispatcherActor {
         self.parts.stage.meter.started(ActorType::Dispatcher);
         self.handshakes = Some(Rc::new(context.address().recipient()));
         self.recover(&context.address());
-        if !self.parts.roster.borrow().attempts.is_empty() {
-            self.go_on(context);
-        }
         self.plan_sweep(context);
     }
 
@@ -336,13 +305,13 @@ impl DispatcherActor {
 impl Handler<DatagramsReceived> for DispatcherActor {
     type Result = ();
 
-    fn handle(&mut self, message: DatagramsReceived, context: &mut Context<Self>) {
+    fn handle(&mut self, message: DatagramsReceived, _: &mut Context<Self>) {
         self.handle_with(|actor| {
             let arrival = arrival(message.at, false);
             for datagrams in message.batch {
                 actor.parts.roster.borrow_mut().endpoint.handle_datagrams(&arrival, datagrams);
             }
-            actor.drain(&arrival, context);
+            actor.drain(&arrival);
             actor.parts.credit.give_back();
         });
     }
@@ -351,12 +320,12 @@ impl Handler<DatagramsReceived> for DispatcherActor {
 impl Handler<DatagramsForwarded> for DispatcherActor {
     type Result = ();
 
-    fn handle(&mut self, message: DatagramsForwarded, context: &mut Context<Self>) {
+    fn handle(&mut self, message: DatagramsForwarded, _: &mut Context<Self>) {
         self.handle_with(|actor| {
             let DatagramsForwarded { at, datagrams, permit } = message;
             let arrival = arrival(at, true);
             actor.parts.roster.borrow_mut().endpoint.handle_datagrams(&arrival, *datagrams);
-            actor.drain(&arrival, context);
+            actor.drain(&arrival);
             drop(permit);
         });
     }
@@ -411,7 +380,7 @@ impl Handler<Connect> for DispatcherActor {
 impl Handler<DecideIncoming> for DispatcherActor {
     type Result = ();
 
-    fn handle(&mut self, message: DecideIncoming, context: &mut Context<Self>) {
+    fn handle(&mut self, message: DecideIncoming, _: &mut Context<Self>) {
         self.handle_with(|actor| {
             let arrival = arrival(clock::now(), false);
             let roster = Rc::clone(&actor.parts.roster);
@@ -420,7 +389,7 @@ impl Handler<DecideIncoming> for DispatcherActor {
                 Verdict::Accept { tls, reply: to } => {
                     let result = actor.accept(&mut borrowed, &arrival, message.attempt, tls);
                     drop(borrowed);
-                    actor.drain(&arrival, context);
+                    actor.drain(&arrival);
                     reply(to, result);
                     return;
                 }
@@ -432,7 +401,7 @@ impl Handler<DecideIncoming> for DispatcherActor {
                 Verdict::Ignore => borrowed.endpoint.ignore(message.attempt),
             }
             drop(borrowed);
-            actor.drain(&arrival, context);
+            actor.drain(&arrival);
         });
     }
 }

@@ -1,7 +1,6 @@
 //! [`Roster`]: the connections of a shard and the names they are known by. It outlives the dispatcher that works with it.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -11,7 +10,7 @@ use slab::Slab;
 use smallvec::SmallVec;
 use telemetry::actor::{ActorType, Edge, Rejection};
 use transport::Connection as Machine;
-use transport::endpoint::{AttemptKey, Endpoint};
+use transport::endpoint::Endpoint;
 use transport::output::ReceivedDatagrams;
 use transport::stream::buffers::BufferConfig;
 
@@ -39,8 +38,6 @@ pub(crate) struct Roster {
     generations: u32,
     /// Keys of those whose runs are collected.
     touched: Vec<usize>,
-    /// Attempts that nobody has looked at yet.
-    pub(crate) attempts: VecDeque<AttemptKey>,
 }
 
 /// A connection.
@@ -54,13 +51,7 @@ pub(crate) struct Entry {
 
 impl Roster {
     pub(crate) fn new(endpoint: Endpoint) -> SharedRoster {
-        Rc::new(RefCell::new(Self {
-            endpoint,
-            entries: Slab::new(),
-            generations: 0,
-            touched: Vec::new(),
-            attempts: VecDeque::new(),
-        }))
+        Rc::new(RefCell::new(Self { endpoint, entries: Slab::new(), generations: 0, touched: Vec::new() }))
     }
 
     /// The key that the next connection will have.

@@ -21,22 +21,13 @@ fn certificate() -> tls::Certificate {
 }
 
 fn machine(server: bool, shards: usize) -> Endpoint {
-    seeded(server, shards, 4)
-}
-
-fn seeded(server: bool, shards: usize, seed: u8) -> Endpoint {
     let server = server.then(|| Arc::new(tls::development::server_config(&certificate(), &[b"test"]).unwrap()));
     let settings = Settings { config: Arc::default(), server, retry: Retry::Never, resets: true, shard: 0, shards };
-    Endpoint::new(settings, &Secrets { ids: [1; 32], resets: [2; 32], tokens: [3; 32] }, &[seed; 32])
+    Endpoint::new(settings, &Secrets { ids: [1; 32], resets: [2; 32], tokens: [3; 32] }, &[4; 32])
 }
 
 /// A client's connection, and its first datagram.
 fn client() -> (Machine, Vec<u8>) {
-    another_client(4)
-}
-
-/// Each seed another one.
-fn another_client(seed: u8) -> (Machine, Vec<u8>) {
     let order = Client {
         remote: SERVER.into(),
         server_name: "localhost".try_into().unwrap(),
@@ -45,7 +36,7 @@ fn another_client(seed: u8) -> (Machine, Vec<u8>) {
         negotiated: None,
         token: Bytes::new(),
     };
-    let mut connection = seeded(false, 1, seed).connect(clock::now(), 0, order).unwrap();
+    let mut connection = machine(false, 1).connect(clock::now(), 0, order).unwrap();
     let datagram = transmit(&mut connection);
     (*connection, datagram)
 }
@@ -275,35 +266,5 @@ fn a_dispatcher_that_is_stopped_says_so_and_leaves_its_connections_to_the_next()
         settle().await;
         assert_eq!(scene.value("quicast_dispatcher_datagrams_total{outcome=\"connection\"}"), 1.0);
         assert_eq!(scene.parts.directory.connections().len(), 1, "the same connection, not another");
-    });
-}
-
-#[test]
-fn of_several_attempts_each_is_begun_in_a_turn_of_its_own() {
-    paused(async {
-        let service: Service = Arc::new(|_| Box::pin(async {}));
-        let scene = Scene::new(Some(service));
-        let parts = scene.parts.clone();
-        let at = arrival(clock::now(), false);
-        for (_, first) in [5, 6, 7].map(another_client) {
-            let datagrams = ReceivedDatagrams {
-                remote: SocketAddr::from(CLIENT),
-                local: None,
-                ecn: None,
-                segment_size: first.len(),
-                buffer: BytesMut::from(&first[..]),
-            };
-            parts.roster.borrow_mut().endpoint.handle_datagrams(&at, datagrams);
-        }
-        let begun = || scene.parts.directory.connections().len();
-        let (mut dispatcher, mut context) = (DispatcherActor::new(parts), Context::new());
-        dispatcher.drain(&at, &mut context);
-        assert_eq!(begun(), 1);
-        dispatcher.drain(&at, &mut context);
-        assert_eq!(begun(), 1, "the others have not had their turn yet");
-        for all in [2, 3, 3] {
-            dispatcher.go_on(&mut context);
-            assert_eq!(begun(), all);
-        }
     });
 }
