@@ -35,7 +35,7 @@ pub struct Datagram {
 #[derive(Debug)]
 pub struct Node {
     /// The connection.
-    pub connection: Connection,
+    pub connection: Box<Connection>,
     /// The bytes of its streams.
     pub streams: Streams,
     /// What runs on it.
@@ -133,7 +133,7 @@ const BUFFER: usize = 64 * 1024;
 
 impl Node {
     /// A node around a connection that has done nothing yet.
-    pub fn new(connection: Connection, config: &Config, application: Application, now: Time) -> Self {
+    pub fn new(connection: Box<Connection>, config: &Config, application: Application, now: Time) -> Self {
         let conditions = InitialConditions {
             datagram_size: config.initial_datagram_size,
             initial_window: config.initial_window,

@@ -329,7 +329,10 @@ impl Connection {
     }
 
     fn write_application(&mut self, writer: &mut Writer<'_>, tokens: &mut Tokens) {
-        let fresh = tokens.is_empty();
+        // What does not fit here may fit a datagram of the path's size, unless this is one and has nothing else in it.
+        let whole =
+            writer.position() + writer.remaining() + TAG_LENGTH >= usize::from(self.paths.current().datagram_size());
+        let fresh = whole && tokens.is_empty();
         if self.handshake_done && Frame::HandshakeDone.encode(writer).is_ok() {
             self.handshake_done = false;
             tokens.push(Token::HandshakeDone);
