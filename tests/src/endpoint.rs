@@ -60,6 +60,8 @@ pub struct Node {
 /// Sums over the life of a node.
 #[derive(Clone, Debug, Default)]
 pub struct Totals {
+    /// Batches of datagrams, each of which is one call of the kernel.
+    pub batches: u64,
     /// Datagrams sent.
     pub datagrams_sent: u64,
     /// Bytes sent.
@@ -275,6 +277,7 @@ impl Node {
             let Some(transmit) = self.connection.poll_transmit(now, &mut self.buffer) else { break };
             assert!(may_transmit, "it said that there was nothing to send");
             busy = true;
+            self.stats.batches += 1;
             self.check_transmit(&transmit);
             self.check_window(before);
             for segment in self.buffer[..transmit.length].chunks(transmit.segment_size) {
