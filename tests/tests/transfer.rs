@@ -99,6 +99,7 @@ fn nothing_is_dropped_because_the_datagram_before_was_short() {
     assert!(packets <= sizes.len());
     assert_eq!(pair.client().connection.take_stats().datagrams_dropped[0], 0);
     assert_eq!(pair.client().connection.sent_packets(), packets);
+}
 
 #[test]
 fn small_streams_leave_in_full_datagrams_of_one_batch() {
@@ -110,7 +111,10 @@ fn small_streams_leave_in_full_datagrams_of_one_batch() {
         pair.turn();
         let after = &pair.client().stats;
         let (batches, datagrams) = (after.batches - before.batches, after.datagrams_sent - before.datagrams_sent);
-        assert!(datagrams >= 4 && batches == 1, "{datagrams} datagrams in {batches} batches of streams of {bytes} bytes");
+        assert!(
+            datagrams >= 4 && batches == 1,
+            "{datagrams} datagrams in {batches} batches of streams of {bytes} bytes"
+        );
         assert!(pair.run(Duration::from_secs(10), |pair| pair.client.nodes[0].application.is_done()));
     }
 }
