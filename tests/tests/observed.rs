@@ -14,7 +14,8 @@ fn told(pair: &mut Pair, plan: Plan) -> Vec<Observed> {
     pair.turn();
     assert!(pair.run(Duration::from_secs(60), |pair| pair.client.nodes[0].application.is_done()));
     pair.run(Duration::from_secs(5), |_| false);
-    pair.client().observed.take().unwrap()
+    let Some(observed) = pair.client().observed.take() else { panic!("nothing was observed") };
+    observed
 }
 
 fn small_requests(streams: u64) -> Plan {
