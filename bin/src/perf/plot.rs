@@ -213,22 +213,26 @@ impl Plot {
         );
         self.draw_across(&mut svg).ok();
         self.draw_up(&mut svg).ok();
+        let mut name_at = TOP;
         for (line, colour) in self.lines.iter().zip(COLOURS.into_iter().cycle()) {
-            self.draw_line(&mut svg, line, colour).ok();
+            name_at += 20.0;
+            self.draw_line(&mut svg, line, colour, name_at).ok();
         }
         svg += "</svg>\n";
         svg
     }
 
-    /// The line, and its name at its end.
-    fn draw_line(&self, svg: &mut String, line: &Line, colour: &str) -> std::fmt::Result {
+    /// The line, and its name in the corner where what grows begins.
+    fn draw_line(&self, svg: &mut String, line: &Line, colour: &str, name_at: f64) -> std::fmt::Result {
         let places = line.points.iter().map(|(x, y)| format!("{:.1},{:.1}", self.x(*x), self.y(*y)));
         let places: Vec<String> = places.collect();
         let places = places.join(" ");
         writeln!(svg, "<polyline points=\"{places}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>")?;
-        let (Some((x, y)), false) = (line.points.last(), line.name.is_empty()) else { return Ok(()) };
-        let (x, y, name) = (self.x(*x) - 6.0, self.y(*y) - 8.0, &line.name);
-        writeln!(svg, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"end\" fill=\"{colour}\">{name}</text>")
+        if line.name.is_empty() {
+            return Ok(());
+        }
+        let (x, name) = (LEFT + 12.0, &line.name);
+        writeln!(svg, "<text x=\"{x}\" y=\"{name_at}\" fill=\"{colour}\">{name}</text>")
     }
 
     fn draw_across(&self, svg: &mut String) -> std::fmt::Result {
