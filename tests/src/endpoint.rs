@@ -60,12 +60,12 @@ pub struct Node {
 /// Sums over the life of a node.
 #[derive(Clone, Debug, Default)]
 pub struct Totals {
+    /// Batches of datagrams, each of which is one call of the kernel.
+    pub batches: u64,
     /// Datagrams sent.
     pub datagrams_sent: u64,
     /// Bytes sent.
     pub bytes_sent: u64,
-    /// Batches that they were sent in: calls to the kernel, were there one.
-    pub batches_sent: u64,
     /// Probe timeouts.
     pub probe_timeouts: u64,
     /// Packets declared lost.
@@ -277,7 +277,7 @@ impl Node {
             let Some(transmit) = self.connection.poll_transmit(now, &mut self.buffer) else { break };
             assert!(may_transmit, "it said that there was nothing to send");
             busy = true;
-            self.stats.batches_sent += 1;
+            self.stats.batches += 1;
             self.check_transmit(&transmit);
             self.check_window(before);
             for segment in self.buffer[..transmit.length].chunks(transmit.segment_size) {
