@@ -46,15 +46,27 @@ pub(crate) fn server(settings: ServerSettings, services: Services) -> Result<End
     builder.start().map_err(|error| Failure::failed(format_args!("cannot start the server: {error}")))
 }
 
-/// Starts a client's endpoint: one socket is enough for one connection.
-pub(crate) fn client(
-    local: SocketAddr,
-    tls: Arc<ClientConfig>,
-    transport: TransportConfig,
-    busy_poll: Option<Duration>,
-) -> Result<Endpoint, Failure> {
-    let builder = Endpoint::builder().listen(local).client_config(tls).transport_config(transport).shards(1);
-    let builder = builder.busy_poll(busy_poll.unwrap_or_default());
+/// What a client's endpoint is made of besides TLS.
+#[derive(Clone, Debug)]
+pub(crate) struct ClientSettings {
+    pub(crate) transport: TransportConfig,
+    pub(crate) busy_poll: Option<Duration>,
+    /// Each with a thread of its own; one is enough for one connection.
+    pub(crate) sockets: u16,
+}
+
+impl ClientSettings {
+    /// One socket.
+    pub(crate) const fn new(transport: TransportConfig) -> Self {
+        Self { transport, busy_poll: None, sockets: 1 }
+    }
+}
+
+/// Starts a client's endpoint.
+pub(crate) fn client(local: SocketAddr, tls: Arc<ClientConfig>, settings: ClientSettings) -> Result<Endpoint, Failure> {
+    let ClientSettings { transport, busy_poll, sockets } = settings;
+    let builder = Endpoint::builder().listen(local).client_config(tls).transport_config(transport);
+    let builder = builder.shards(usize::from(sockets)).busy_poll(busy_poll.unwrap_or_default());
     builder.start().map_err(|error| Failure::failed(format_args!("cannot open a UDP socket: {error}")))
 }
 

@@ -27,6 +27,8 @@ pub struct Pacer {
     waiting: bool,
     /// The turn that ended the last wait: what was earned by waiting is good for that turn only.
     released_at: Option<Time>,
+    /// The turn in which something left last.
+    burst_at: Option<Time>,
 }
 
 impl Pacer {
@@ -66,11 +68,18 @@ impl Pacer {
         u64::try_from(bytes.max(0)).unwrap_or(u64::MAX)
     }
 
+    /// Whether something left in the turn of this moment already. Who begins anew may want to wait for a whole quantum; who
+    /// goes on should take what there is.
+    pub fn is_bursting(&self, now: Time) -> bool {
+        self.burst_at == Some(now)
+    }
+
     /// So many bytes left. They may be more than were available; the difference has to be earned first.
     pub fn on_sent(&mut self, now: Time, bytes: u64) {
         self.settle(now);
         let deepest = -self.capacity(now);
         self.tokens = self.tokens.saturating_sub(scaled(bytes)).max(deepest);
+        self.burst_at = Some(now);
         if self.waiting {
             self.waiting = false;
             self.released_at = Some(now);
@@ -159,6 +168,18 @@ mod tests {
         assert_eq!(pacer.available(at(999_999)), 1199);
         assert_eq!(pacer.available(at(1_000_000)), 1200);
         assert_eq!(pacer.next_release(at(1_000_000), 1200), at(1_000_000));
+    }
+
+    #[test]
+    fn a_burst_lasts_for_the_turn_in_which_it_began() {
+        let mut pacer = pacer(1_200_000, 12_000);
+        assert!(!pacer.is_bursting(at(0)));
+        pacer.on_sent(at(0), 1200);
+        assert!(pacer.is_bursting(at(0)) && !pacer.is_bursting(at(1)));
+        // Also where nothing is paced: the next turn begins anew.
+        let mut unpaced = Pacer::new();
+        unpaced.on_sent(at(5), 1200);
+        assert!(unpaced.is_bursting(at(5)) && !unpaced.is_bursting(at(6)));
     }
 
     #[test]

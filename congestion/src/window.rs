@@ -10,6 +10,8 @@ pub const MINIMUM_DATAGRAM_SIZE: u16 = 1200;
 pub const MAXIMUM_WINDOW: u64 = 1 << 40;
 /// What one call to the socket carries at most with segmentation offload, and so the most that leaves at once, in bytes.
 pub const MAXIMUM_QUANTUM: u64 = 64 * 1024;
+/// A burst that the window cuts short is worth waiting for while it is less than one in so many of the window.
+const PORTIONS: u64 = 4;
 /// Below this RTT a path is not paced: no timer is fine enough to spread a window over it.
 pub const UNPACED_BELOW: Duration = Duration::from_millis(1);
 
@@ -27,12 +29,16 @@ pub struct Window {
 impl Window {
     /// The window of a controller that has no rate of its own: the window spread over the RTT, a little faster than that.
     ///
-    /// `ramping` is slow start, where the window doubles each RTT and so must the rate; it may then burst the initial window.
+    /// `ramping` is slow start, where the window doubles each RTT and so must the rate. What leaves at once is the initial
+    /// window, or what the rate yields in a millisecond if that is more (`docs/adr/0007-bursts.md`).
     /// Without a sample (`None`) and on paths below [`UNPACED_BELOW`] there is no rate.
     pub fn paced(congestion_window: u64, smoothed_rtt: Option<Duration>, datagram_size: u16, ramping: bool) -> Self {
-        let two = minimum_window(datagram_size);
         let Some(rtt) = smoothed_rtt.filter(|rtt| *rtt >= UNPACED_BELOW) else {
-            return Self { congestion_window, pacing_rate: 0, quantum: MAXIMUM_QUANTUM.max(two) };
+            return Self {
+                congestion_window,
+                pacing_rate: 0,
+                quantum: MAXIMUM_QUANTUM.max(minimum_window(datagram_size)),
+            };
         };
         //= https://www.rfc-editor.org/rfc/rfc9002#section-7.7
         //# Using a value for N that is small, but at least 1 (for example, 1.25)
@@ -45,8 +51,13 @@ impl Window {
         //# Senders SHOULD limit bursts to the initial congestion window; see
         //# Section 7.2.  A sender with knowledge that the network path to the
         //# receiver can absorb larger bursts MAY use a higher limit.
-        let floor = if ramping { initial_window(datagram_size) } else { two };
-        Self { congestion_window, pacing_rate, quantum: quantum(pacing_rate, floor) }
+        Self { congestion_window, pacing_rate, quantum: quantum(pacing_rate, initial_window(datagram_size)) }
+    }
+
+    /// The least room in the window that is worth a burst, if more than that waits to be sent: a quantum, or a quarter of the
+    /// window. In bytes. Less than a quarter free means that acknowledgements are on their way, which make room for more.
+    pub fn portion(&self) -> u64 {
+        self.quantum.min(self.congestion_window / PORTIONS)
     }
 }
 
@@ -93,9 +104,28 @@ mod tests {
     #[test]
     fn the_rate_is_the_window_over_the_rtt_and_a_quarter_more() {
         let window = Window::paced(100_000, Some(Duration::from_millis(100)), 1200, false);
-        assert_eq!(window, Window { congestion_window: 100_000, pacing_rate: 1_250_000, quantum: 2400 });
+        assert_eq!(window, Window { congestion_window: 100_000, pacing_rate: 1_250_000, quantum: 12_000 });
         let ramping = Window::paced(100_000, Some(Duration::from_millis(100)), 1200, true);
         assert_eq!(ramping, Window { congestion_window: 100_000, pacing_rate: 2_000_000, quantum: 12_000 });
+    }
+
+    //= https://www.rfc-editor.org/rfc/rfc9002#section-7.7
+    //= type=test
+    //# Senders SHOULD limit bursts to the initial congestion window
+    #[test]
+    fn the_initial_window_leaves_at_once_however_slow_the_path_is() {
+        for (window, rtt) in [(2400, 10), (100_000, 5000), (1_000_000, 200)] {
+            let window = Window::paced(window, Some(Duration::from_millis(rtt)), 1200, false);
+            assert_eq!(window.quantum, initial_window(1200), "{window:?}");
+        }
+        // 40 MB/s: a millisecond of it is more.
+        assert_eq!(Window::paced(320_000, Some(Duration::from_millis(10)), 1200, false).quantum, 40_000);
+    }
+
+    #[test]
+    fn a_portion_is_a_quantum_of_a_large_window_and_a_quarter_of_a_small_one() {
+        let window = |congestion_window| Window { congestion_window, pacing_rate: 1, quantum: 12_000 };
+        assert_eq!([1_000_000, 48_000, 24_000, 2400].map(|size| window(size).portion()), [12_000, 12_000, 6000, 600]);
     }
 
     #[test]

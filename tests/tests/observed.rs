@@ -1,4 +1,5 @@
 //! What a congestion controller is told, and when.
+#![expect(clippy::unwrap_used, reason = "a test panics where a promise is broken")]
 
 use std::time::Duration;
 

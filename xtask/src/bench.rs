@@ -75,6 +75,15 @@ fn instructions(house: &House, report: &mut Report, wishes: &Wishes) -> Vec<Find
     findings
 }
 
+/// The instructions of each case whose name begins so, without what is common to all.
+pub(crate) fn instructions_of(house: &House, beginning: &str) -> Result<Vec<(String, f64)>, Finding> {
+    let binary = build(house)?;
+    let list = house.command(&binary).output().map_err(|error| Finding::new(&binary, error.to_string()))?;
+    let list = String::from_utf8_lossy(&list.stdout).into_owned();
+    let cases = list.lines().filter_map(Case::read).filter(|case| case.name.starts_with(beginning));
+    cases.map(|case| Ok((case.name[beginning.len()..].to_owned(), count(house, &binary, &case)?))).collect()
+}
+
 /// The difference of two runs, so that whatever comes before and after the operations is not in it.
 fn count(house: &House, binary: &str, case: &Case) -> Result<f64, Finding> {
     let once = callgrind(house, binary, case, case.operations)?;

@@ -6,6 +6,7 @@
 //! check: fmt ─ clippy ─ dependencies ─ sources ─ citations ─ page of metrics ─ documentation
 //! test:  cargo test --workspace          full: check, test with long runs, deny, purity, exposition
 //! bench: the cases of benches/ under criterion, or under callgrind
+//! growth: what costs when there is more of it, as tables and curves
 //! peers: build the drivers, measure in turns, write docs/performance.md
 //! ```
 //! Start with [`check::run`], which is the list; [`dependencies::broken`] and [`sources::broken`] hold the rules.
@@ -18,6 +19,7 @@ mod citations;
 mod code;
 mod dependencies;
 mod full;
+mod growth;
 mod house;
 mod metrics_page;
 mod peers;
@@ -41,6 +43,7 @@ cargo xtask COMMAND
   interop [ARGS]    tests/interop/run, with ARGS after it
   bench [FILTER]    benches/ in time, briefly; with --instructions [--baseline TABLE] in instructions, under valgrind
   peers [ARGS]      measures this stack beside others (benches/peers) and writes docs/performance.md
+  growth [ARGS]     measures what costs when there is more of it; writes docs/growth and docs/performance.md
   docs              writes docs/metrics.md anew";
 
 fn main() -> ExitCode {
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         "interop" => check::interop(&house, &mut report, &rest),
         "bench" => bench::run(&house, &mut report, &rest),
         "peers" => peers::run(&house, &mut report, &rest),
+        "growth" => growth::run(&house, &mut report, &rest),
         "docs" => report.step("docs/metrics.md", |_| metrics_page::write(&house)),
         "" | "help" | "-h" | "--help" => {
             println!("{USAGE}");

@@ -146,5 +146,5 @@ async fn connect(server: &Server, certificate: &Found) -> Result<Client, Failure
     let trust = own.map_or(Trust::Machine, Trust::Certificate);
     let tls = connect::tls_config(&target, trust, Protocol::Echo.alpn(), &NO_TUNING)?;
     tracing::debug!(port, "the demo's client connects");
-    connect::connect(&target, tls, &connect::transport_config(&NO_TUNING), None).await
+    connect::connect(&target, tls, &connect::settings(&NO_TUNING)).await
 }

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use crate::address::Server;
 use crate::certificate;
 use crate::cli::Tuning;
+use crate::endpoint::ClientSettings;
 use crate::error::Failure;
 use crate::keylog;
 use crate::services::PERF;
@@ -78,13 +79,13 @@ fn machine(server: &Server, protocols: &[&[u8]]) -> Result<ClientConfig, Failure
     }
 }
 
-/// The settings of a client's connections.
-pub(crate) fn transport_config(tuning: &Tuning) -> TransportConfig {
+/// The settings of a client with one socket.
+pub(crate) fn settings(tuning: &Tuning) -> ClientSettings {
     let mut config = TransportConfig { handshake_timeout: PATIENCE, ..TransportConfig::default() };
     if let Some(algorithm) = tuning.cc {
         config.congestion = algorithm;
     }
-    config
+    ClientSettings::new(config)
 }
 
 /// A client's connection, with what keeps it going.
@@ -98,17 +99,16 @@ pub(crate) struct Client {
 pub(crate) async fn connect(
     server: &Server,
     config: ClientConfig,
-    transport: &TransportConfig,
-    busy_poll: Option<Duration>,
+    settings: &ClientSettings,
 ) -> Result<Client, Failure> {
     let config = Arc::new(config);
     let mut attempts = JoinSet::new();
     for (delay, address) in server.addresses.iter().copied().enumerate() {
-        let (name, config, transport) = (server.name.clone(), config.clone(), transport.clone());
+        let (name, config, settings) = (server.name.clone(), config.clone(), settings.clone());
         attempts.spawn(async move {
             // The first has a head start; the others follow at its pace.
             tokio::time::sleep(HEAD_START * u32::try_from(delay).unwrap_or(u32::MAX)).await;
-            attempt(address, &name, config, transport, busy_poll).await
+            attempt(address, &name, config, settings).await
         });
     }
     let mut first_failure = None;
@@ -145,15 +145,14 @@ async fn attempt(
     address: SocketAddr,
     name: &str,
     config: Arc<ClientConfig>,
-    transport: TransportConfig,
-    busy_poll: Option<Duration>,
+    settings: ClientSettings,
 ) -> Result<Client, Refusal> {
     let local: IpAddr = match address {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
     let protocol = config.alpn_protocols.first().cloned().unwrap_or_default();
-    let endpoint = crate::endpoint::client(SocketAddr::new(local, 0), config, transport, busy_poll);
+    let endpoint = crate::endpoint::client(SocketAddr::new(local, 0), config, settings);
     let endpoint = endpoint.map_err(Refusal::Said)?;
     match endpoint.connect(address, name).await {
         Ok(connection) => Ok(Client { endpoint, connection }),

@@ -67,7 +67,7 @@ async fn connect(arguments: &Echo) -> Result<Client, Failure> {
         (None, _) => Trust::Machine,
     };
     let config = connect::tls_config(&server, trust, arguments.alpn.alpn(), &arguments.tuning)?;
-    connect::connect(&server, config, &connect::transport_config(&arguments.tuning), None).await
+    connect::connect(&server, config, &connect::settings(&arguments.tuning)).await
 }
 
 /// What was asked for. What was counted, if that is to be told.

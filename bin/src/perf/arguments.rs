@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use quicast::{Algorithm, TransportConfig};
 
+use super::plot::Line;
 use crate::cli::algorithm;
 use crate::units::{parse_busy_poll, parse_bytes};
 
@@ -34,6 +35,8 @@ pub(crate) enum Side {
     Server(Server),
     /// Measure a server, and say how it was.
     Client(Client),
+    /// Draw how something grows, from points that were measured.
+    Draw(Draw),
 }
 
 impl Side {
@@ -41,6 +44,7 @@ impl Side {
         match self {
             Self::Server(arguments) => arguments.settings.pin.as_ref(),
             Self::Client(arguments) => arguments.settings.pin.as_ref(),
+            Self::Draw(_) => None,
         }
     }
 }
@@ -75,6 +79,10 @@ pub(crate) struct Client {
     pub(crate) workload: Workload,
     #[command(flatten)]
     pub(crate) settings: Settings,
+    /// Spread the connections over so many sockets, each with a thread and a receive buffer of its own, as clients on as
+    /// many machines would have.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=255), global = true)]
+    pub(crate) sockets: u16,
     /// Trust every server. Whoever is on the way can read and change everything.
     #[arg(short = 'k', long, global = true)]
     pub(crate) insecure: bool,
@@ -87,6 +95,29 @@ pub(crate) struct Client {
     /// The result as one line of JSON.
     #[arg(long, global = true)]
     pub(crate) json: bool,
+}
+
+/// Lines for a picture.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Draw {
+    /// The picture.
+    #[arg(value_name = "FILE.svg")]
+    pub(crate) file: PathBuf,
+    /// The lines: a name, and places with their values, as in "quinn=1:0.5,10:0.5".
+    #[arg(value_name = "NAME=X:Y,..", required = true, value_parser = line)]
+    pub(crate) lines: Vec<Line>,
+    /// What stands above it.
+    #[arg(long, value_name = "WORDS", default_value = "")]
+    pub(crate) title: String,
+    /// What is told across, with its unit.
+    #[arg(long, value_name = "WORDS", default_value = "")]
+    pub(crate) across: String,
+    /// What is told upwards, with its unit.
+    #[arg(long, value_name = "WORDS", default_value = "")]
+    pub(crate) up: String,
+    /// Across in equal steps instead of equal factors.
+    #[arg(long)]
+    pub(crate) linear: bool,
 }
 
 /// What both ends can choose.
@@ -246,6 +277,22 @@ fn processors(text: &str) -> Result<Processors, String> {
     numbers.map(Processors).map_err(|_| "processors are numbers from 0, as in 0 or 0,2".to_owned())
 }
 
+fn line(text: &str) -> Result<Line, String> {
+    let point = |text: &str| {
+        let (x, y) = text.split_once(':')?;
+        let number = |text: &str| text.trim().parse().ok().filter(|number: &f64| number.is_finite() && *number >= 0.0);
+        Some((number(x)?, number(y)?))
+    };
+    let (name, points) = text.split_once('=').unwrap_or(("", text));
+    let points: Option<Vec<(f64, f64)>> = points.split(',').map(point).collect();
+    let points = points.ok_or("a line is like quinn=1:0.5,10:0.5, all from 0 upwards")?;
+    if name.contains(['<', '&']) {
+        Err("a name has no < and no &".to_owned())
+    } else {
+        Ok(Line { name: name.to_owned(), points })
+    }
+}
+
 fn mtu(text: &str) -> Result<u16, String> {
     let bytes = text.parse().ok().filter(|bytes| (1200..=LARGEST_DATAGRAM).contains(bytes));
     bytes.ok_or_else(|| format!("a datagram carries 1200 to {LARGEST_DATAGRAM} bytes from the first on"))
@@ -290,6 +337,10 @@ mod tests {
         assert_eq!(processors("0,2"), Ok(Processors(vec![0, 2])));
         assert!(processors("0,").is_err() && processors("a").is_err());
         assert!(window("1").is_err());
+        assert_eq!(line("quinn=1:0.5, 10:2").map(|line| line.points), Ok(vec![(1.0, 0.5), (10.0, 2.0)]));
+        for text in ["quinn=", "1", "1:x", "1:NaN", "a<b=1:1", "1:-1"] {
+            assert!(line(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::address::Server;
 use crate::cli::Tuning;
 use crate::echo::connect::{self, Trust};
 use crate::echo::{ended, or_interrupt};
+use crate::endpoint::ClientSettings;
 use crate::error::Failure;
 use crate::out;
 
@@ -91,8 +92,9 @@ impl Stage {
         if let Workload::Idle(_) = arguments.workload {
             transport.max_idle_timeout = SILENCE;
         }
-        let connect::Client { endpoint, connection } =
-            connect::connect(&server, tls.clone(), &transport, arguments.settings.busy_poll).await?;
+        let settings =
+            ClientSettings { transport, busy_poll: arguments.settings.busy_poll, sockets: arguments.sockets };
+        let connect::Client { endpoint, connection } = connect::connect(&server, tls.clone(), &settings).await?;
         let remote = connection.remote_address();
         let depth = if arguments.verify { Depth::Everything } else { Depth::Ends };
         Ok(Self { endpoint, connection, tls: Arc::new(tls), remote, name: server.name, depth })

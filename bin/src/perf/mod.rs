@@ -5,6 +5,7 @@
 //! client ─▶ connects ─▶ measure: ┬ bulk, requests, idle, datagrams   on the connection's own thread
 //!                                └ handshakes
 //!        ─▶ report (table or JSON) and plot
+//! draw   ─▶ plot of points that were measured before
 //! ```
 //! What the client knows of the server's process, the server tells it: [`statistics`].
 
@@ -30,7 +31,7 @@ use std::time::Duration;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
-use self::arguments::{Perf, Processors, Side};
+use self::arguments::{Draw, Perf, Processors, Side};
 use crate::error::Failure;
 
 /// A connection on which nothing is meant to happen is kept for so long.
@@ -59,5 +60,8 @@ pub(crate) async fn run(arguments: Perf) -> Result<(), Failure> {
     match arguments.side {
         Side::Server(arguments) => server::run(arguments).await,
         Side::Client(arguments) => client::run(arguments).await,
+        Side::Draw(Draw { file, lines, title, across, up, linear }) => {
+            plot::growth(title, [across, up], linear, lines).write(&file)
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Curves as SVG: axes with round numbers and units, and one line.
+//! Curves as SVG: axes with round numbers and units, and one line or several.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -13,6 +13,8 @@ const LEFT: f64 = 80.0;
 const RIGHT: f64 = 24.0;
 const TOP: f64 = 48.0;
 const BOTTOM: f64 = 60.0;
+/// Of lines, in their order.
+const COLOURS: [&str; 4] = ["#0b62c4", "#c4510b", "#2f8f3a", "#7a3fb0"];
 
 /// How a value finds its place on an axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -89,15 +91,15 @@ fn round_step(greatest: f64) -> f64 {
 #[derive(Clone, Debug)]
 struct Axis {
     scale: Scale,
-    title: &'static str,
+    title: String,
     /// Where lines are, and what stands at them.
     ticks: Vec<(f64, String)>,
 }
 
 impl Axis {
-    fn new(scale: Scale, title: &'static str) -> Self {
+    fn new(scale: Scale, title: impl Into<String>) -> Self {
         let ticks = scale.ticks().into_iter().map(|tick| (tick, number(tick))).collect();
-        Self { scale, title, ticks }
+        Self { scale, title: title.into(), ticks }
     }
 }
 
@@ -108,13 +110,44 @@ fn number(value: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// One line in its axes.
+/// Lines in their axes.
 #[derive(Clone, Debug)]
 pub(crate) struct Plot {
     title: String,
     across: Axis,
     up: Axis,
-    points: Vec<(f64, f64)>,
+    lines: Vec<Line>,
+}
+
+/// A line, with its name if there is more than one.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Line {
+    pub(crate) name: String,
+    pub(crate) points: Vec<(f64, f64)>,
+}
+
+impl Line {
+    const fn alone(points: Vec<(f64, f64)>) -> Self {
+        Self { name: String::new(), points }
+    }
+}
+
+/// How something grows: from zero upwards; across logarithmic, with the points' own places as its ticks, or linear.
+pub(crate) fn growth(title: String, [across, up]: [String; 2], linear: bool, lines: Vec<Line>) -> Plot {
+    let all = || lines.iter().flat_map(|line| &line.points);
+    let greatest = |values: &mut dyn Iterator<Item = f64>| values.fold(0.0, f64::max);
+    let (far, high) = (greatest(&mut all().map(|point| point.0)), greatest(&mut all().map(|point| point.1)));
+    let across = if linear {
+        Axis::new(Scale::linear(far), across)
+    } else {
+        let mut places: Vec<f64> = all().map(|point| point.0.max(1.0)).collect();
+        places.sort_by(f64::total_cmp);
+        places.dedup();
+        let least = places.first().copied().unwrap_or(1.0);
+        let scale = Scale::Logarithmic { least, greatest: far.max(least * 2.0) };
+        Axis { scale, title: across, ticks: places.into_iter().map(|place| (place, number(place))).collect() }
+    };
+    Plot { title, across, up: Axis::new(Scale::linear(high), up), lines }
 }
 
 /// Throughput over time, from the bytes that were moved until each time.
@@ -136,7 +169,7 @@ pub(crate) fn throughput(title: String, samples: &[(f64, u64)]) -> Plot {
         title,
         across: Axis::new(Scale::linear(end), "time in seconds"),
         up: Axis::new(Scale::linear(greatest), "payload in Gbit/s"),
-        points: rates,
+        lines: vec![Line::alone(rates)],
     }
 }
 
@@ -154,9 +187,9 @@ pub(crate) fn latency(title: String, curve: &[(f64, f64)]) -> Plot {
     let times = Scale::logarithmic(fastest.map_or(1.0, |point| point.1), slowest.map_or(10.0, |point| point.1));
     Plot {
         title,
-        across: Axis { scale, title: "percentile of requests (%)", ticks },
+        across: Axis { scale, title: "percentile of requests (%)".to_owned(), ticks },
         up: Axis::new(times, "latency in microseconds"),
-        points,
+        lines: vec![Line::alone(points)],
     }
 }
 
@@ -167,7 +200,7 @@ impl Plot {
     /// The file cannot be written.
     pub(crate) fn write(&self, path: &Path) -> Result<(), Failure> {
         std::fs::write(path, self.svg())
-            .map_err(|error| Failure::failed(format_args!("--plot {}: {}", path.display(), plain(&error))))
+            .map_err(|error| Failure::failed(format_args!("{}: {}", path.display(), plain(&error))))
     }
 
     fn svg(&self) -> String {
@@ -180,12 +213,26 @@ impl Plot {
         );
         self.draw_across(&mut svg).ok();
         self.draw_up(&mut svg).ok();
-        let places = self.points.iter().map(|(x, y)| format!("{:.1},{:.1}", self.x(*x), self.y(*y)));
+        let mut name_at = TOP;
+        for (line, colour) in self.lines.iter().zip(COLOURS.into_iter().cycle()) {
+            name_at += 20.0;
+            self.draw_line(&mut svg, line, colour, name_at).ok();
+        }
+        svg += "</svg>\n";
+        svg
+    }
+
+    /// The line, and its name in the corner where what grows begins.
+    fn draw_line(&self, svg: &mut String, line: &Line, colour: &str, name_at: f64) -> std::fmt::Result {
+        let places = line.points.iter().map(|(x, y)| format!("{:.1},{:.1}", self.x(*x), self.y(*y)));
         let places: Vec<String> = places.collect();
         let places = places.join(" ");
-        writeln!(svg, "<polyline points=\"{places}\" fill=\"none\" stroke=\"#0b62c4\" stroke-width=\"2\"/>\n</svg>")
-            .ok();
-        svg
+        writeln!(svg, "<polyline points=\"{places}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>")?;
+        if line.name.is_empty() {
+            return Ok(());
+        }
+        let (x, name) = (LEFT + 12.0, &line.name);
+        writeln!(svg, "<text x=\"{x}\" y=\"{name_at}\" fill=\"{colour}\">{name}</text>")
     }
 
     fn draw_across(&self, svg: &mut String) -> std::fmt::Result {
@@ -195,7 +242,7 @@ impl Plot {
             writeln!(svg, "<path d=\"M{x:.1} {TOP}V{bottom}\" stroke=\"#ddd\"/>")?;
             writeln!(svg, "<text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{label}</text>", bottom + 20.0)?;
         }
-        let title = self.across.title;
+        let title = &self.across.title;
         writeln!(svg, "<text x=\"{middle}\" y=\"{:.1}\" text-anchor=\"middle\">{title}</text>", HEIGHT - 14.0)
     }
 
@@ -207,7 +254,7 @@ impl Plot {
             let (x, y) = (LEFT - 8.0, y + 5.0);
             writeln!(svg, "<text x=\"{x}\" y=\"{y:.1}\" text-anchor=\"end\">{label}</text>")?;
         }
-        let title = self.up.title;
+        let title = &self.up.title;
         writeln!(svg, "<text transform=\"translate(20 {middle}) rotate(-90)\" text-anchor=\"middle\">{title}</text>")
     }
 
@@ -258,8 +305,8 @@ mod tests {
         let plot =
             throughput("down".to_owned(), &[(0.0, 0), (0.1, 125_000_000), (0.2, 125_000_000), (0.201, 125_000_001)]);
         let expected = [(0.05, 10.0), (0.15, 0.0)];
-        assert_eq!(plot.points.len(), 2);
-        for (found, expected) in plot.points.iter().zip(expected) {
+        assert_eq!(plot.lines[0].points.len(), 2);
+        for (found, expected) in plot.lines[0].points.iter().zip(expected) {
             assert!((found.0 - expected.0).abs() < 1e-9 && (found.1 - expected.1).abs() < 1e-6, "{found:?}");
         }
         let svg = plot.svg();
@@ -271,12 +318,27 @@ mod tests {
     #[test]
     fn each_nine_of_a_latency_is_as_wide_as_the_others() {
         let plot = latency(String::new(), &[(0.0, 20.0), (90.0, 30.0), (99.0, 40.0), (99.9, 400.0)]);
-        let places: Vec<f64> = plot.points.iter().map(|(x, _)| plot.across.scale.place(*x)).collect();
+        let places: Vec<f64> = plot.lines[0].points.iter().map(|(x, _)| plot.across.scale.place(*x)).collect();
         for (found, expected) in places.iter().zip([0.0, 1.0 / 3.0, 2.0 / 3.0, 1.0]) {
             assert!((found - expected).abs() < 1e-6, "{places:?}");
         }
         let labels: Vec<&str> = plot.across.ticks.iter().map(|(_, label)| label.as_str()).collect();
         assert_eq!(labels, ["0", "50", "90", "99", "99.9"]);
         assert!(!latency(String::new(), &[]).svg().contains("NaN"));
+    }
+
+    #[test]
+    fn what_grows_has_ticks_where_it_was_measured_and_names_at_its_lines() {
+        let line = |name: &str, points: &[(f64, f64)]| Line { name: name.to_owned(), points: points.to_vec() };
+        let lines = vec![line("one socket", &[(0.0, 0.3), (1000.0, 0.9)]), line("quinn", &[(10.0, 0.5)])];
+        let axes = || ["connections".to_owned(), "s/GB".to_owned()];
+        let plot = growth("Bulk".to_owned(), axes(), false, lines.clone());
+        let ticks: Vec<&str> = plot.across.ticks.iter().map(|(_, label)| label.as_str()).collect();
+        assert_eq!(ticks, ["1", "10", "1000"]);
+        let svg = plot.svg();
+        assert_eq!(svg.matches("<polyline").count(), 2);
+        assert!(svg.contains(">one socket</text>") && svg.contains(">quinn</text>") && !svg.contains("NaN"), "{svg}");
+        assert_eq!(growth(String::new(), axes(), true, lines).across.scale, Scale::Linear { greatest: 1000.0 });
+        assert!(!growth(String::new(), axes(), false, Vec::new()).svg().contains("NaN"));
     }
 }

@@ -222,10 +222,16 @@ impl Connection {
         if self.awaiting_window {
             return Permission::Acknowledgements;
         }
-        if self.pacer.available(now) < size {
+        let burst = if handshakes { size } else { self.burst(now, size) };
+        if burst < size {
+            self.window_was_full = true;
+            self.limit_by(now, SendLimit::Congestion);
+            return Permission::Acknowledgements;
+        }
+        if self.pacer.available(now) < burst {
             if wants {
                 self.limit_by(now, SendLimit::Pacing);
-                self.want_transmit(now, size);
+                self.want_transmit(now, size, burst);
             }
             return Permission::Acknowledgements;
         }
@@ -254,9 +260,32 @@ impl Connection {
         if self.state == State::Connected && !handshakes { 2 * size } else { 0 }
     }
 
-    fn want_transmit(&mut self, now: Time, size: u64) {
-        let room = self.window.congestion_window.saturating_sub(self.recovery.bytes_in_flight());
-        let bytes = self.window.quantum.min(room).max(size);
+    /// How much must be allowed to leave so that a datagram of `size` does: the datagram alone, if it goes on with what left
+    /// in this turn or not much waits; else a whole burst. 0 if the window has less room than is worth one.
+    ///
+    /// With one datagram a turn a byte costs eight times what it does with forty.
+    fn burst(&self, now: Time, size: u64) -> u64 {
+        if self.pacer.is_bursting(now) {
+            return size;
+        }
+        let waits = |bytes: u64| usize::try_from(bytes).is_ok_and(|bytes| self.ledger.fills(bytes));
+        let (portion, room) = (self.window.portion(), self.room());
+        if room < portion && waits(portion) {
+            // Three quarters of the window are in flight, or lost: an acknowledgement or a probe comes in any case.
+            return 0;
+        }
+        let whole = self.window.quantum.min(room).max(size);
+        if waits(whole) { whole } else { size }
+    }
+
+    /// What the window still lets out.
+    fn room(&self) -> u64 {
+        self.window.congestion_window.saturating_sub(self.recovery.bytes_in_flight())
+    }
+
+    fn want_transmit(&mut self, now: Time, size: u64, burst: u64) {
+        // Two of little: a message's last datagrams do not wait for the time of a whole burst.
+        let bytes = burst.max(self.room().min(2 * size));
         self.wanted = Some(TransmitWanted { at: self.pacer.next_release(now, bytes), bytes });
     }
 
@@ -310,8 +339,7 @@ impl Connection {
             return None;
         }
         // A probe is in flight like anything else, so it waits for the window; it is too rare to wait for the pacer.
-        let room = self.window.congestion_window.saturating_sub(self.recovery.bytes_in_flight());
-        if room < u64::from(self.config.maximum_datagram_size) {
+        if self.room() < u64::from(self.config.maximum_datagram_size) {
             return None;
         }
         let size = self.paths.mtu().next_probe(now)?;

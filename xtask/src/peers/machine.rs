@@ -6,12 +6,17 @@ use crate::house::House;
 
 use super::stacks::{Kind, STACKS};
 
-/// One line about the machine, one about the versions.
-pub(crate) fn description(house: &House) -> String {
+/// When, and on what machine.
+pub(crate) fn place(house: &House) -> String {
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let (model, cores) = processor(&cpu);
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let date = said(house, "date", &["-u", "+%Y-%m-%d"]);
+    format!("{date}, {model}, {cores} cores, Linux {}.", kernel.trim())
+}
+
+/// One line about the machine, one about the versions.
+pub(crate) fn description(house: &House) -> String {
     let revision = said(house, "git", &["describe", "--always", "--dirty", "--abbrev=9"]);
     let ours = fs::read_to_string(house.root.join("Cargo.lock")).unwrap_or_default();
     let lock = fs::read_to_string(house.root.join("benches/peers/Cargo.lock")).unwrap_or_default();
@@ -26,7 +31,7 @@ pub(crate) fn description(house: &House) -> String {
             }
         })
         .collect();
-    format!("{date}, {model}, {cores} cores, Linux {}.\nVersions: {}.", kernel.trim(), versions.join(", "))
+    format!("{}\nVersions: {}.", place(house), versions.join(", "))
 }
 
 /// The model and how many cores there are.

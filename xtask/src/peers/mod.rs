@@ -7,13 +7,13 @@
 //! for all. Server and client are pinned to a core each. Whatever fails is a line of the table.
 
 mod figures;
-mod machine;
+pub(crate) mod machine;
 mod memory;
 mod options;
-mod page;
-mod process;
+pub(crate) mod page;
+pub(crate) mod process;
 mod run;
-mod stacks;
+pub(crate) mod stacks;
 mod tables;
 mod workloads;
 

@@ -38,7 +38,7 @@ pub(crate) fn write(
     let mut text = format!("{}\n{}\n\n", machine::description(house), conditions(options));
     text +=
         &all.iter().map(|(workload, results)| tables::of_workload(workload, results)).collect::<Vec<_>>().join("\n");
-    let page = replaced(&page, &text).ok_or_else(|| format!("has no `{BEGIN}` with `{END}` after it"))?;
+    let page = replaced(&page, [BEGIN, END], &text).ok_or_else(|| format!("has no `{BEGIN}` with `{END}` after it"))?;
     fs::write(path, page).map_err(|error| error.to_string())
 }
 
@@ -55,10 +55,11 @@ fn conditions(options: &Options) -> String {
     )
 }
 
-fn replaced(page: &str, text: &str) -> Option<String> {
-    let (before, rest) = page.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}\n{text}{END}{after}"))
+/// The page with this text between two markers.
+pub(crate) fn replaced(page: &str, [begin, end]: [&str; 2], text: &str) -> Option<String> {
+    let (before, rest) = page.split_once(begin)?;
+    let (_, after) = rest.split_once(end)?;
+    Some(format!("{before}{begin}\n{text}{end}{after}"))
 }
 
 #[cfg(test)]
@@ -68,10 +69,10 @@ mod tests {
     #[test]
     fn what_stands_around_the_markers_stays() {
         let page = format!("# Head\n\n{BEGIN}\nold\n{END}\n\ntail\n");
-        let new = replaced(&page, "new\n").unwrap();
+        let new = replaced(&page, [BEGIN, END], "new\n").unwrap();
         assert_eq!(new, format!("# Head\n\n{BEGIN}\nnew\n{END}\n\ntail\n"));
-        assert_eq!(replaced(&new, "new\n").unwrap(), new);
-        assert_eq!(replaced("no markers", "new"), None);
-        assert_eq!(replaced(&format!("{END} {BEGIN}"), "new"), None);
+        assert_eq!(replaced(&new, [BEGIN, END], "new\n").unwrap(), new);
+        assert_eq!(replaced("no markers", [BEGIN, END], "new"), None);
+        assert_eq!(replaced(&format!("{END} {BEGIN}"), [BEGIN, END], "new"), None);
     }
 }
