@@ -143,7 +143,7 @@ impl Connection {
 
     /// Whether what waits in `space` leaves no room for another packet behind it.
     fn fills(&self, space: SpaceId, room: usize) -> bool {
-        self.crypto[space.index()].pending_bytes() + SMALLEST_PACKET * 2 > room
+        self.crypto[space].pending_bytes() + SMALLEST_PACKET * 2 > room
     }
 
     /// How much of `wanted` may be sent to an address that is perhaps not the peer's (RFC 9000 §8).
@@ -239,13 +239,13 @@ impl Connection {
             return false;
         }
         let data = wants && (permission == Permission::Everything || self.probes[space.index()] > 0);
-        data || self.received[space.index()].is_ack_due(now)
+        data || self.received[space].is_ack_due(now)
     }
 
     /// Whether `space` has anything to send that must be acknowledged.
     pub(super) fn wants_to_send(&self, space: SpaceId) -> bool {
         let index = space.index();
-        self.crypto[index].has_pending()
+        self.crypto[space].has_pending()
             || self.ping[index]
             || space == SpaceId::Application
                 && self.state.is_established()
