@@ -57,6 +57,7 @@ mod stage;
 mod stream;
 mod streams;
 mod timer;
+mod turn;
 mod warden;
 
 pub use api::connection::{

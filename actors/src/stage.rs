@@ -6,6 +6,7 @@ use std::rc::Rc;
 use actix::Recipient;
 
 use crate::batch::{ReceivePool, SendPool};
+use crate::connection::Outbox;
 use crate::dispatcher::messages::RoutesChanged;
 use crate::down::Down;
 use crate::meter::Meter;
@@ -36,11 +37,30 @@ pub(crate) struct Stage {
     pub(crate) send_pool: SendPool,
     /// Replaced when the single actors are started anew. None only while they are.
     singletons: RefCell<Option<Rc<Singletons>>>,
+    /// Where a connection's turn puts what it sends: one turn at a time.
+    outbox: RefCell<Option<Box<Outbox>>>,
 }
 
 impl Stage {
     pub(crate) fn new(shard: usize, meter: Rc<Meter>, receive_pool: ReceivePool, send_pool: SendPool) -> Rc<Self> {
-        Rc::new(Self { shard, meter, receive_pool, send_pool, singletons: RefCell::new(None) })
+        Rc::new(Self {
+            shard,
+            meter,
+            receive_pool,
+            send_pool,
+            singletons: RefCell::new(None),
+            outbox: RefCell::new(None),
+        })
+    }
+
+    /// An empty outbox, for one turn.
+    pub(crate) fn lend_outbox(&self) -> Box<Outbox> {
+        self.outbox.take().unwrap_or_default()
+    }
+
+    /// Takes back what was lent, emptied.
+    pub(crate) fn take_outbox(&self, outbox: Box<Outbox>) {
+        *self.outbox.borrow_mut() = Some(outbox);
     }
 
     /// The single actors were started.

@@ -213,6 +213,9 @@ fn turn(
         None => end.handle_time(now),
     }
     end.pass(now, side, service);
+    if !end.connection.may_transmit(now) {
+        return None;
+    }
     end.connection.poll_transmit(now, &mut end.buffer)
 }
 

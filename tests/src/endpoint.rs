@@ -46,6 +46,8 @@ pub struct Node {
     pub stats: Totals,
     /// The largest UDP payload that the settings permit.
     pub maximum_datagram: usize,
+    /// What its controller was told, if the test wants to see it.
+    pub observed: Option<Vec<congestion::Observed>>,
     controller: Box<dyn Controller>,
     algorithm: Algorithm,
     buffer: Vec<u8>,
@@ -140,6 +142,7 @@ impl Node {
             application,
             events: Vec::new(),
             stats: Totals::default(),
+            observed: None,
             maximum_datagram: usize::from(config.maximum_datagram_size.max(config.initial_datagram_size)),
             controller: config.congestion.start(&conditions),
             algorithm: config.congestion,
@@ -196,6 +199,9 @@ impl Node {
                 busy = true;
                 let window = self.controller.on_observed(&observed);
                 self.connection.handle_window(now, window);
+                if let Some(kept) = &mut self.observed {
+                    kept.push(*observed);
+                }
             }
             busy |= self.transmit(now, local, out);
             let stats = self.connection.take_stats();
@@ -265,7 +271,9 @@ impl Node {
         let mut busy = false;
         loop {
             let before = self.connection.bytes_in_flight();
+            let may_transmit = self.connection.may_transmit(now);
             let Some(transmit) = self.connection.poll_transmit(now, &mut self.buffer) else { break };
+            assert!(may_transmit, "it said that there was nothing to send");
             busy = true;
             self.check_transmit(&transmit);
             self.check_window(before);

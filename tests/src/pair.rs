@@ -181,6 +181,11 @@ impl Pair {
         self.losing[usize::from(!to_server)].extend(numbers);
     }
 
+    /// How many datagrams were sent to the server, or to the client.
+    pub const fn carried_to(&self, server: bool) -> u64 {
+        self.carried[if server { 0 } else { 1 }]
+    }
+
     /// How many datagrams both hosts have sent.
     pub const fn carried(&self) -> u64 {
         self.carried[0] + self.carried[1]

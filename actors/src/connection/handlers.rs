@@ -155,7 +155,7 @@ impl Handler<UpdateKeys> for ConnectionActor {
 impl Handler<SetCongestion> for ConnectionActor {
     type Result = ();
 
-    fn handle(&mut self, message: SetCongestion, context: &mut Context<Self>) {
+    fn handle(&mut self, message: SetCongestion, _: &mut Context<Self>) {
         let open = self.state.get().is_some_and(|state| state.machine.state().is_open());
         let refusal = match &self.congestion {
             None => Some(SetCongestionError::Closed),
@@ -176,7 +176,7 @@ impl Handler<SetCongestion> for ConnectionActor {
             }
             None => self.switch = Some(message),
         }
-        self.open_turn(context);
+        self.turn.open();
     }
 }
 

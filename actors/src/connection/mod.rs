@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use actix::{Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Recipient, WrapFuture};
+use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Recipient};
 use codec::{StreamId, Time};
 use telemetry::actor::{ActorType, StopReason};
 use transport::Connection;
@@ -26,7 +26,7 @@ use transport::stream::buffers::{BufferConfig, Streams};
 
 use self::messages::SetCongestion;
 pub(crate) use self::orders::ConnectionOrders;
-use self::outbox::Outbox;
+pub(crate) use self::outbox::Outbox;
 use crate::api::connection::SetCongestionError;
 use crate::clock;
 use crate::congestion::CongestionActor;
@@ -39,6 +39,7 @@ use crate::stage::Stage;
 use crate::streams::StreamsActor;
 use crate::streams::messages::{ConnectionEnded, StreamsInput};
 use crate::timer::messages::{DeadlineReached, Deregister as DeregisterTimer, Register as RegisterTimer};
+use crate::turn::{self, Turn, Turns};
 
 /// Everything that a connection's actor begins with.
 #[derive(Debug)]
@@ -77,7 +78,7 @@ pub(crate) struct ConnectionActor {
     path: u32,
     /// Until the actor has started.
     first: Option<Box<First>>,
-    turn_open: bool,
+    turn: Turn,
     failed: bool,
     switch: Option<SetCongestion>,
     armed: Option<Time>,
@@ -120,7 +121,7 @@ impl ConnectionActor {
             congestion: None,
             path: 0,
             first: Some(Box::new(First { controller, buffers })),
-            turn_open: false,
+            turn: Turn::None,
             failed: false,
             switch: None,
             armed: None,
@@ -143,35 +144,10 @@ impl ConnectionActor {
         let result = self.state.run(work);
         self.stage.meter.done(ActorType::Connection, started);
         match result {
-            Ok(true) => self.open_turn(context),
+            Ok(true) => self.turn.open(),
             Ok(false) => {}
             Err(gone) => self.fail(context, gone.now),
         }
-    }
-
-    fn open_turn(&mut self, context: &mut Context<Self>) {
-        if !std::mem::replace(&mut self.turn_open, true) {
-            // Polled when the mailbox is empty: one flush for all messages that were waiting.
-            context.spawn(async {}.into_actor(self).map(|(), actor, context| actor.end_turn(context)));
-        }
-    }
-
-    /// Drains the machine and sends: one message to each receiver.
-    fn end_turn(&mut self, context: &mut Context<Self>) {
-        self.turn_open = false;
-        for _ in 0..std::mem::take(&mut self.inputs) {
-            self.input_credit.give_back();
-        }
-        let now = clock::now();
-        let stage = self.stage.clone();
-        let outbox = match self.state.run(|state| Outbox::drain(state, now, &stage)) {
-            Ok(outbox) => outbox,
-            Err(gone) => {
-                self.fail(context, gone.now);
-                return;
-            }
-        };
-        self.flush(context, outbox);
     }
 
     fn fail(&mut self, context: &mut Context<Self>, now: bool) {
@@ -219,6 +195,29 @@ impl ConnectionActor {
     }
 }
 
+impl Turns for ConnectionActor {
+    fn turn(&mut self) -> &mut Turn {
+        &mut self.turn
+    }
+
+    /// Drains the machine and sends: one message to each receiver.
+    fn end_turn(&mut self, context: &mut Context<Self>) {
+        for _ in 0..std::mem::take(&mut self.inputs) {
+            self.input_credit.give_back();
+        }
+        let now = clock::now();
+        let mut outbox = self.stage.lend_outbox();
+        // If the machine panics, what it has said so far goes with it.
+        match self.state.run(|state| outbox.drain(state, now, &self.stage)) {
+            Ok(()) => {
+                self.flush(context, &mut outbox);
+                self.stage.take_outbox(outbox);
+            }
+            Err(gone) => self.fail(context, gone.now),
+        }
+    }
+}
+
 impl Actor for ConnectionActor {
     type Context = Context<Self>;
 
@@ -238,7 +237,8 @@ impl Actor for ConnectionActor {
         self.start_congestion(context, first.controller);
         self.register(context);
         self.port.connect_orders(Orders { work: streams.recipient(), connection: ConnectionOrders::new(address) });
-        self.open_turn(context);
+        turn::end_turns(context);
+        self.turn.open();
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {

@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use actix::{ActorContext, ActorFutureExt, AsyncContext, Context, Recipient, WrapFuture};
+use actix::{ActorContext, AsyncContext, Context, Recipient};
 use codec::Time;
 use smallvec::SmallVec;
 use telemetry::actor::ActorType;
@@ -18,13 +18,14 @@ use crate::socket::messages::{OutgoingBatch, SendDatagrams};
 use crate::stage::Stage;
 use crate::streams::messages::StreamsInput;
 use crate::timer::messages::DeadlineChanged;
+use crate::turn::Turns;
 
 /// Send buffers that one turn fills at most, so that a turn stays short; the rest follows in the next one.
 const BUFFERS_PER_TURN: usize = 2;
 
-/// What came out of a machine.
+/// What came out of a machine. The shard has one, which it lends to each turn: it is large, and its room is used again.
 #[derive(Debug, Default)]
-pub(super) struct Outbox {
+pub(crate) struct Outbox {
     routes: SmallVec<[RouteChange; 4]>,
     inputs: Vec<StreamInput>,
     /// For streams with actors of their own.
@@ -41,35 +42,36 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    /// Drains the machine to the end.
-    pub(super) fn drain(state: &mut State, now: Time, stage: &Rc<Stage>) -> Self {
+    /// Drains the machine to the end, into an empty outbox.
+    pub(super) fn drain(&mut self, state: &mut State, now: Time, stage: &Stage) {
         let State { machine, promoted, count } = state;
         machine.end_turn(now);
-        let mut outbox = Self::default();
-        machine.take_stream_inputs(&mut outbox.inputs);
+        machine.take_stream_inputs(&mut self.inputs);
         if !promoted.is_empty() {
-            outbox.sort_promoted(promoted);
+            self.sort_promoted(promoted);
         }
-        outbox.observed = machine.take_observed();
-        outbox.transmit(machine, now, stage);
+        self.observed = machine.take_observed();
+        self.transmit(machine, now, stage);
         while let Some(change) = machine.poll_route() {
-            outbox.routes.push(change);
+            self.routes.push(change);
         }
         while let Some(event) = machine.poll_event() {
             if matches!(event, Event::Datagrams) {
                 count.receive_datagrams(machine);
             } else {
-                outbox.events.push(event);
+                self.events.push(event);
             }
         }
-        outbox.deadline = machine.deadline().map(|(at, _)| at);
-        outbox.wanted = machine.transmit_wanted();
+        self.deadline = machine.deadline().map(|(at, _)| at);
+        self.wanted = machine.transmit_wanted();
         count.turn(machine, now);
-        outbox
     }
 
     fn transmit(&mut self, machine: &mut transport::Connection, now: Time, stage: &Stage) {
         for _ in 0..BUFFERS_PER_TURN {
+            if !machine.may_transmit(now) {
+                return;
+            }
             let Some(mut buffer) = stage.send_pool.take() else {
                 self.starved = machine.wants_to_transmit();
                 if self.starved {
@@ -112,37 +114,40 @@ impl Outbox {
 }
 
 impl ConnectionActor {
-    /// Sends what a turn made.
-    pub(super) fn flush(&mut self, context: &mut Context<Self>, outbox: Outbox) {
-        let Outbox { routes, inputs, promoted, events, observed, deadline, wanted, batches, starved, more } = outbox;
+    /// Sends what a turn made, and leaves the outbox empty.
+    pub(super) fn flush(&mut self, context: &mut Context<Self>, outbox: &mut Outbox) {
         let meter = self.stage.meter.clone();
-        let Some(singletons) = self.stage.singletons() else { return };
-        if !routes.is_empty() {
+        let Some(singletons) = self.stage.singletons() else {
+            *outbox = Outbox::default();
+            return;
+        };
+        if !outbox.routes.is_empty() {
             meter.sent(ActorType::Dispatcher);
-            let changes = Box::new(routes);
+            let changes = Box::new(std::mem::take(&mut outbox.routes));
             singletons.routes.do_send(RoutesChanged { key: self.key, generation: self.generation, changes });
         }
-        if !inputs.is_empty()
-            && let Some(streams) = &self.streams
-        {
-            meter.sent(ActorType::Streams);
-            streams.do_send(StreamsInput { inputs });
+        if !outbox.inputs.is_empty() {
+            let inputs = std::mem::take(&mut outbox.inputs);
+            if let Some(streams) = &self.streams {
+                meter.sent(ActorType::Streams);
+                streams.do_send(StreamsInput { inputs });
+            }
         }
-        for (recipient, inputs) in promoted {
+        for (recipient, inputs) in outbox.promoted.drain(..) {
             meter.sent(ActorType::Stream);
             recipient.do_send(StreamsInput { inputs });
         }
         let mut drained = false;
-        for event in events {
+        for event in outbox.events.drain(..) {
             drained |= matches!(event, Event::Drained);
             self.on_event(context, event);
         }
-        if let (Some(observed), Some(congestion)) = (observed, &self.congestion) {
+        if let (Some(observed), Some(congestion)) = (outbox.observed.take(), &self.congestion) {
             meter.sent(ActorType::Congestion);
             congestion.do_send(Observed(observed));
         }
         let (key, generation) = (self.key, self.generation);
-        if let Some(at) = deadline
+        if let Some(at) = outbox.deadline.take()
             && self.armed.is_none_or(|armed| at < armed)
         {
             // A later deadline is not worth a message: the earlier one fires, finds nothing to do, and arms the later.
@@ -150,22 +155,22 @@ impl ConnectionActor {
             meter.sent(ActorType::Timer);
             singletons.deadline.do_send(DeadlineChanged { key, generation, at });
         }
-        if let Some(TransmitWanted { at, bytes }) = wanted {
+        if let Some(TransmitWanted { at, bytes }) = outbox.wanted.take() {
             meter.sent(ActorType::Pacer);
             singletons.wanted.do_send(TransmitWantedMessage { key, generation, at, bytes });
         }
-        if !batches.is_empty() {
+        if !outbox.batches.is_empty() {
             meter.sent(ActorType::Socket);
-            singletons.datagrams.do_send(SendDatagrams { batches });
+            singletons.datagrams.do_send(SendDatagrams { batches: std::mem::take(&mut outbox.batches) });
         }
-        if starved && !std::mem::replace(&mut self.waits_for_buffer, true) {
+        let more = std::mem::take(&mut outbox.more);
+        if std::mem::take(&mut outbox.starved) && !std::mem::replace(&mut self.waits_for_buffer, true) {
             self.stage.send_pool.wait(context.address().recipient());
         }
         if drained {
             context.stop();
-        } else if more && !std::mem::replace(&mut self.turn_open, true) {
-            // Go on after every other runnable actor of the shard had its turn.
-            context.spawn(tokio::task::yield_now().into_actor(self).map(|(), actor, context| actor.end_turn(context)));
+        } else if more {
+            self.go_on_later(context);
         }
     }
 

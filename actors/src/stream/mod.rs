@@ -12,7 +12,7 @@ mod tests;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Recipient, WrapFuture};
+use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Recipient};
 use bytes::Bytes;
 use telemetry::actor::{ActorType, Edge, StopReason};
 use transport::output::CloseReason;
@@ -26,6 +26,7 @@ use crate::guard::Guarded;
 use crate::meter::{BufferShare, Meter};
 use crate::port::{ReceiveEnd, SendEnd, StreamPort};
 use crate::streams::messages::{ConnectionEnded, StreamClosed, StreamsInput};
+use crate::turn::{self, Turn, Turns};
 
 /// Whom the actor speaks to; given at construction.
 #[derive(Clone, Debug)]
@@ -42,7 +43,7 @@ pub(crate) struct StreamActor {
     port: Arc<StreamPort>,
     neighbours: Neighbours,
     meter: Rc<Meter>,
-    turn_open: bool,
+    turn: Turn,
     ended: Option<Cause>,
 }
 
@@ -64,7 +65,7 @@ impl StreamActor {
             over: false,
             held: BufferShare::new(meter.clone()),
         };
-        Self { state: Guarded::new(state), port, neighbours, meter, turn_open: false, ended: None }
+        Self { state: Guarded::new(state), port, neighbours, meter, turn: Turn::None, ended: None }
     }
 
     fn feed(&mut self, context: &mut Context<Self>, work: impl FnOnce(&mut State)) {
@@ -72,27 +73,7 @@ impl StreamActor {
         let result = self.state.run(work);
         self.meter.done(ActorType::Stream, started);
         match result {
-            Ok(()) => {
-                if !std::mem::replace(&mut self.turn_open, true) {
-                    context.spawn(async {}.into_actor(self).map(|(), actor, context| actor.end_turn(context)));
-                }
-            }
-            Err(gone) => self.fail(context, gone.now),
-        }
-    }
-
-    fn end_turn(&mut self, context: &mut Context<Self>) {
-        self.turn_open = false;
-        match self.state.run(State::end_turn) {
-            Ok((outputs, over)) => {
-                if !outputs.is_empty() {
-                    self.meter.sent(ActorType::Connection);
-                    self.neighbours.outputs.do_send(StreamsOutput { outputs });
-                }
-                if over {
-                    context.stop();
-                }
-            }
+            Ok(()) => self.turn.open(),
             Err(gone) => self.fail(context, gone.now),
         }
     }
@@ -180,11 +161,33 @@ impl State {
     }
 }
 
+impl Turns for StreamActor {
+    fn turn(&mut self) -> &mut Turn {
+        &mut self.turn
+    }
+
+    fn end_turn(&mut self, context: &mut Context<Self>) {
+        match self.state.run(State::end_turn) {
+            Ok((outputs, over)) => {
+                if !outputs.is_empty() {
+                    self.meter.sent(ActorType::Connection);
+                    self.neighbours.outputs.do_send(StreamsOutput { outputs });
+                }
+                if over {
+                    context.stop();
+                }
+            }
+            Err(gone) => self.fail(context, gone.now),
+        }
+    }
+}
+
 impl Actor for StreamActor {
     type Context = Context<Self>;
 
     fn started(&mut self, context: &mut Self::Context) {
         self.meter.started(ActorType::Stream);
+        turn::end_turns(context);
         // From here on handles speak to this actor; what they wished while the stream moved is looked at now.
         self.port.move_to(context.address().recipient());
         self.feed(context, State::on_work);

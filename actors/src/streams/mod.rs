@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use actix::{Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Recipient, WrapFuture};
+use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Recipient};
 use bytes::Bytes;
 use codec::StreamId;
 use telemetry::actor::{ActorType, Edge, StopReason};
@@ -27,6 +27,7 @@ use crate::guard::Guarded;
 use crate::meter::{BufferShare, Meter};
 use crate::port::{ConnectionPort, ReceiveEnd, SendEnd, StreamPort};
 use crate::stream::StreamActor;
+use crate::turn::{self, Turn, Turns};
 
 /// Whom the actor speaks to; given at construction.
 #[derive(Clone, Debug)]
@@ -43,7 +44,7 @@ pub(crate) struct StreamsActor {
     state: Guarded<State>,
     neighbours: Rc<Neighbours>,
     meter: Rc<Meter>,
-    turn_open: bool,
+    turn: Turn,
     ended: Option<Cause>,
 }
 
@@ -75,7 +76,7 @@ impl StreamsActor {
             neighbours: neighbours.clone(),
             held: BufferShare::new(meter.clone()),
         };
-        Self { state: Guarded::new(state), neighbours, meter, turn_open: false, ended: None }
+        Self { state: Guarded::new(state), neighbours, meter, turn: Turn::None, ended: None }
     }
 
     /// Feeds the machine behind the panic boundary and opens a turn, at whose end everything is sent.
@@ -84,27 +85,7 @@ impl StreamsActor {
         let result = self.state.run(|state| work(state, context));
         self.meter.done(ActorType::Streams, started);
         match result {
-            Ok(()) => self.open_turn(context),
-            Err(gone) => self.fail(context, gone.now),
-        }
-    }
-
-    fn open_turn(&mut self, context: &mut Context<Self>) {
-        if !std::mem::replace(&mut self.turn_open, true) {
-            // Polled when the mailbox is empty: one flush for all messages that were waiting.
-            context.spawn(async {}.into_actor(self).map(|(), actor, context| actor.end_turn(context)));
-        }
-    }
-
-    fn end_turn(&mut self, context: &mut Context<Self>) {
-        self.turn_open = false;
-        let result = self.state.run(|state| state.end_turn(context));
-        match result {
-            Ok(outputs) if outputs.is_empty() => {}
-            Ok(outputs) => {
-                self.meter.sent(ActorType::Connection);
-                self.neighbours.outputs.do_send(StreamsOutput { outputs });
-            }
+            Ok(()) => self.turn.open(),
             Err(gone) => self.fail(context, gone.now),
         }
     }
@@ -314,11 +295,30 @@ impl Drop for State {
     }
 }
 
+impl Turns for StreamsActor {
+    fn turn(&mut self) -> &mut Turn {
+        &mut self.turn
+    }
+
+    fn end_turn(&mut self, context: &mut Context<Self>) {
+        let result = self.state.run(|state| state.end_turn(context));
+        match result {
+            Ok(outputs) if outputs.is_empty() => {}
+            Ok(outputs) => {
+                self.meter.sent(ActorType::Connection);
+                self.neighbours.outputs.do_send(StreamsOutput { outputs });
+            }
+            Err(gone) => self.fail(context, gone.now),
+        }
+    }
+}
+
 impl Actor for StreamsActor {
     type Context = Context<Self>;
 
-    fn started(&mut self, _: &mut Self::Context) {
+    fn started(&mut self, context: &mut Self::Context) {
         self.meter.started(ActorType::Streams);
+        turn::end_turns(context);
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {

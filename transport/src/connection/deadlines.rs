@@ -248,6 +248,9 @@ impl Connection {
         if self.rest_deadline.is_some() {
             return;
         }
+        // Nothing follows that it could be told with.
+        self.has_news = self.observed.is_some();
+        self.observed_turns = super::QUIET_TURNS;
         self.keys.rest();
         self.stream_inputs.push(StreamInput::Rest);
         self.shrink();

@@ -201,6 +201,7 @@ impl Connection {
         let datagram_size = self.paths.current().datagram_size();
         let observed =
             self.observed.get_or_insert_with(|| Box::new(Observed { now, prior_in_flight, ..Observed::default() }));
+        self.has_news = true;
         observed.now = now;
         observed.rtt = view;
         observed.datagram_size = datagram_size;
@@ -216,8 +217,13 @@ impl Connection {
         observed.largest_lost_sent_at = observed.largest_lost_sent_at.max(outcome.largest_lost_sent_at);
         observed.rtt_sample = outcome.rtt_sample.or(observed.rtt_sample);
         if let Some(sample) = &outcome.delivery {
+            let rate = sample.rate();
+            // Of several turns the one that delivered fastest says most about the path.
+            if self.observed_turns > 0 && observed.delivery.is_some_and(|before| before.rate > rate) {
+                return;
+            }
             observed.delivery = Some(Delivery {
-                rate: sample.rate(),
+                rate,
                 delivered: sample.delivered,
                 interval: sample.interval,
                 application_limited: sample.application_limited,
@@ -447,6 +453,7 @@ impl Connection {
                 now,
             };
             self.observed = None;
+            self.observed_turns = 0;
             self.awaiting_window = false;
             let window = self.config.congestion.start(&initial).window();
             self.handle_window(now, window);

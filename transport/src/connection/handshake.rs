@@ -235,6 +235,8 @@ impl Connection {
             window,
             pacer,
             observed: None,
+            has_news: false,
+            observed_turns: 0,
             awaiting_window: false,
             window_was_full: false,
             marking: false,

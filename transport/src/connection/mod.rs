@@ -112,6 +112,10 @@ pub struct Connection {
     window: Window,
     pacer: Pacer,
     observed: Option<Box<Observed>>,
+    /// Whether this turn added to it.
+    has_news: bool,
+    /// For how many turns `observed` was kept to be told together with what follows.
+    observed_turns: u8,
     /// The controller was told something and has not answered.
     awaiting_window: bool,
     /// Whether the window was full at some time since the controller was last told something.
@@ -153,6 +157,9 @@ pub struct Connection {
     stats: Lazy<Stats>,
 }
 
+/// So many quiet turns are told to the congestion controller at once: see [`Connection::take_observed`].
+const QUIET_TURNS: u8 = 7;
+
 impl Connection {
     // ── What happened ────────────────────────────────────────────────────────────────────────────────────────────
     // handle_datagrams is in receive.rs, handle_deadline in deadlines.rs, handle_stateless_reset and close in close.rs.
@@ -179,15 +186,9 @@ impl Connection {
         self.awaiting_window = false;
         self.window = window;
         self.pacer.set_window(now, window, self.paths.current().datagram_size());
-        let waits = self.wants_to_transmit()
-            || self.probes.iter().any(|probes| *probes > 0)
-            || self.paths.mtu().may_probe(now)
-            || self.state != State::Confirmed;
+        let waits = self.waits_for_window(now);
         if !waits {
-            let fits = self.recovery.bytes_in_flight() < self.window.congestion_window && !self.recovery.is_full();
-            if fits {
-                self.on_nothing_to_send(now);
-            }
+            self.on_window_unused(now);
         }
         waits
     }
@@ -277,14 +278,40 @@ impl Connection {
     }
 
     /// What the congestion controller must hear. Until it answers ([`Self::handle_window`]), nothing is sent that it
-    /// would have to permit.
+    /// would have to permit. Small news of a window that nobody waits for is told together with what follows it.
     pub fn take_observed(&mut self) -> Option<Box<Observed>> {
+        if !std::mem::take(&mut self.has_news) {
+            return None;
+        }
+        if self.observed_turns < QUIET_TURNS && self.is_quiet() {
+            self.observed_turns += 1;
+            return None;
+        }
         let mut observed = self.observed.take()?;
         observed.bytes_in_flight = self.recovery.bytes_in_flight();
+        if std::mem::take(&mut self.observed_turns) > 0 {
+            // So that less the last one's `bytes_in_flight` it is what was sent meanwhile.
+            let gone = observed.acknowledged_bytes.saturating_add(observed.lost_bytes);
+            observed.prior_in_flight = observed.bytes_in_flight.saturating_add(gone);
+        }
         observed.application_limited = !self.window_was_full;
         self.window_was_full = false;
         self.awaiting_window = true;
         Some(observed)
+    }
+
+    /// Whether what was observed changes nothing now: acknowledgements of less than the window, nothing lost or marked,
+    /// nothing waiting for the pacer. A window that is not used does not grow (RFC 9002 §7.8).
+    fn is_quiet(&self) -> bool {
+        self.state == State::Confirmed
+            && !self.window_was_full
+            && self.wanted.is_none()
+            && self.observed.as_ref().is_some_and(|observed| {
+                !observed.has_loss()
+                    && observed.ecn_ce == 0
+                    && observed.spurious == 0
+                    && !observed.persistent_congestion
+            })
     }
 
     /// Says that nobody will answer what the controller was told: a new one takes its place.

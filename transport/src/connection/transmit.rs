@@ -47,9 +47,39 @@ impl Connection {
         transmit
     }
 
+    /// Whether [`Self::poll_transmit`] may find something, to be asked before a buffer is taken for it. If not, that is
+    /// noted as it would be there.
+    pub fn may_transmit(&mut self, now: Time) -> bool {
+        self.now = now;
+        let acknowledges = self.received[SpaceId::Application].is_ack_due(now);
+        let waits = acknowledges || self.paths.has_off_path() || self.waits_for_window(now);
+        if !waits {
+            self.wanted = None;
+            if !self.awaiting_window {
+                self.on_window_unused(now);
+            }
+        }
+        waits
+    }
+
     /// Whether there is anything that the pacer or the window must permit.
     pub fn wants_to_transmit(&self) -> bool {
         SpaceId::ALL.into_iter().any(|space| self.wants_to_send(space))
+    }
+
+    /// Whether a larger window, or another state of the connection, may let something out.
+    pub(super) fn waits_for_window(&self, now: Time) -> bool {
+        self.state != State::Confirmed
+            || self.wants_to_send(SpaceId::Application)
+            || self.probes[SpaceId::Application.index()] > 0
+            || self.paths.mtu_may_probe(now)
+    }
+
+    /// There is nothing to send: if the window would let something out, it is not the window that holds it back.
+    pub(super) fn on_window_unused(&mut self, now: Time) {
+        if self.recovery.bytes_in_flight() < self.window.congestion_window && !self.recovery.is_full() {
+            self.on_nothing_to_send(now);
+        }
     }
 
     fn transmit_current(&mut self, now: Time, buffer: &mut [u8]) -> Option<Transmit> {

@@ -278,6 +278,16 @@ impl Paths {
         Some(OffPath { index: path.index, remote: path.remote, local: path.local, destination, frames, size })
     }
 
+    /// Whether [`Self::poll_off_path`] may have something.
+    pub fn has_off_path(&self) -> bool {
+        self.current.has_frames() || self.others.iter().any(Path::has_frames)
+    }
+
+    /// Whether the search for larger datagrams may send a probe on the current path now.
+    pub fn mtu_may_probe(&self, now: Time) -> bool {
+        self.current.mtu.may_probe(now)
+    }
+
     /// When [`Self::on_deadline`] is to be called.
     pub fn deadline(&self) -> Option<Time> {
         let others = self.others.iter().filter_map(|path| {
