@@ -280,6 +280,9 @@ fn mistakes_are_told_with_their_remedy() {
     assert!(error.to_string().contains("fill `alpn_protocols`"), "{error}");
     let error = Endpoint::builder().server_config(server_tls()).start().unwrap_err();
     assert!(error.to_string().contains("EndpointBuilder::listen"), "{error}");
+    let transport = TransportConfig { initial_datagram_size: 16_001, ..TransportConfig::default() };
+    let error = Endpoint::builder().transport_config(transport).start().unwrap_err();
+    assert!(error.to_string().contains("bytes; choose one of these"), "{error}");
     let error = Endpoint::builder().listen(LOCALHOST).service(|_| async {}).start().unwrap_err();
     assert!(error.to_string().contains("server_config"), "{error}");
 }

@@ -21,7 +21,7 @@ use transport::stream::{StreamInput, StreamOutput};
 #[derive(Debug)]
 pub struct End {
     /// The connection.
-    pub connection: Connection,
+    pub connection: Box<Connection>,
     /// The bytes of its streams.
     pub streams: Streams,
     controller: Box<dyn Controller>,

@@ -35,7 +35,7 @@ pub struct Datagram {
 #[derive(Debug)]
 pub struct Node {
     /// The connection.
-    pub connection: Connection,
+    pub connection: Box<Connection>,
     /// The bytes of its streams.
     pub streams: Streams,
     /// What runs on it.
@@ -60,6 +60,8 @@ pub struct Node {
 /// Sums over the life of a node.
 #[derive(Clone, Debug, Default)]
 pub struct Totals {
+    /// Batches of datagrams, each of which is one call of the kernel.
+    pub batches: u64,
     /// Datagrams sent.
     pub datagrams_sent: u64,
     /// Bytes sent.
@@ -131,7 +133,7 @@ const BUFFER: usize = 64 * 1024;
 
 impl Node {
     /// A node around a connection that has done nothing yet.
-    pub fn new(connection: Connection, config: &Config, application: Application, now: Time) -> Self {
+    pub fn new(connection: Box<Connection>, config: &Config, application: Application, now: Time) -> Self {
         let conditions = InitialConditions {
             datagram_size: config.initial_datagram_size,
             initial_window: config.initial_window,
@@ -275,6 +277,7 @@ impl Node {
             let Some(transmit) = self.connection.poll_transmit(now, &mut self.buffer) else { break };
             assert!(may_transmit, "it said that there was nothing to send");
             busy = true;
+            self.stats.batches += 1;
             self.check_transmit(&transmit);
             self.check_window(before);
             for segment in self.buffer[..transmit.length].chunks(transmit.segment_size) {

@@ -22,6 +22,19 @@ fn two_machines_shake_hands_and_echo() {
 }
 
 #[test]
+fn the_largest_first_datagrams_shake_hands_and_carry_streams() {
+    let settings = Settings::new(1).map(|config| {
+        config.initial_datagram_size = limits::FIRST_DATAGRAM;
+        config.maximum_datagram_size = limits::FIRST_DATAGRAM;
+    });
+    assert_eq!(settings.client.check(), Ok(()));
+    let mut pair = Pair::with(&settings, Application::planned(Side::Client, Plan::echo(3, 100_000)));
+    pair.confirm();
+    let done = pair.run(Duration::from_secs(5), |pair| pair.client.nodes[0].application.is_done());
+    assert!(done, "{}", pair.describe());
+}
+
+#[test]
 fn a_handshake_takes_one_round_trip_and_agrees_on_everything() {
     let mut pair = Pair::new(&Settings::new(1));
     let began = pair.now;

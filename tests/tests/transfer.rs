@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use codec::Side;
 use quicast_tests::{Application, Pair, Plan, Settings};
 
@@ -57,4 +58,63 @@ fn both_ends_echo_at_once() {
     pair.server().application.begin(Plan::echo(20, 1 << 20));
     transfer(&mut pair, Plan::echo(20, 1 << 20), Duration::from_secs(60));
     assert!(pair.server().application.is_done(), "{}", pair.describe());
+}
+
+#[test]
+fn small_streams_leave_in_full_datagrams_of_one_batch() {
+    for bytes in [64, 71, 100, 333, 700] {
+        let mut pair = Pair::established(&Settings::new(1));
+        let before = pair.client().stats.clone();
+        let streams = (7_000 / (bytes + 8)).min(100);
+        pair.client().application.begin(Plan::echo(streams, bytes));
+        pair.turn();
+        let after = &pair.client().stats;
+        let (batches, datagrams) = (after.batches - before.batches, after.datagrams_sent - before.datagrams_sent);
+        assert!(
+            datagrams >= 4 && batches == 1,
+            "{datagrams} datagrams in {batches} batches of streams of {bytes} bytes"
+        );
+        assert!(pair.run(Duration::from_secs(10), |pair| pair.client.nodes[0].application.is_done()));
+    }
+}
+
+/// The sizes of the batches in which these DATAGRAM frames leave, as (each, all).
+fn batches(pair: &mut Pair, sizes: &[usize]) -> Vec<(usize, usize)> {
+    let now = pair.now;
+    let connection = &mut pair.client().connection;
+    for &size in sizes {
+        assert_eq!(connection.send_datagram(Bytes::from(vec![7; size])), Ok(()));
+    }
+    connection.end_turn(now);
+    let mut buffer = vec![0; 64 * 1024];
+    let mut batches = Vec::new();
+    while let Some(transmit) = connection.poll_transmit(now, &mut buffer) {
+        batches.push((transmit.segment_size, transmit.length));
+    }
+    batches
+}
+
+#[test]
+fn datagrams_of_one_size_leave_in_one_batch_whatever_the_size() {
+    let pair = || Pair::established(&Settings::new(6));
+    // First byte, id, packet number and tag of the packet; type and length of each frame.
+    let packet = |frames: usize, size: usize| 1 + 8 + 1 + 16 + frames * (3 + size);
+    let (one, three) = (packet(1, 1000), packet(3, 400));
+    assert_eq!(batches(&mut pair(), &[1000; 7]), [(one, 7 * one)], "one in each packet");
+    assert_eq!(batches(&mut pair(), &[400; 9]), [(three, 3 * three)], "three in each packet");
+    assert_eq!(batches(&mut pair(), &[400; 8]), [(three, 2 * three + packet(2, 400))], "the last may be shorter");
+    let longer = packet(1, 1200);
+    assert_eq!(batches(&mut pair(), &[1000, 1000, 1200, 1200]), [(one, 2 * one), (longer, 2 * longer)]);
+    assert_eq!(batches(&mut pair(), &[1200, 1000, 1200]), [(longer, longer + one), (longer, longer)]);
+}
+
+#[test]
+fn nothing_is_dropped_because_the_datagram_before_was_short() {
+    let mut pair = Pair::established(&Settings::new(7));
+    let most = pair.client().connection.max_datagram_length().unwrap();
+    let sizes = [most, 800, 900, most, 1, most, 850, 850, 840];
+    let packets: usize = batches(&mut pair, &sizes).iter().map(|(each, all)| all.div_ceil(*each)).sum();
+    assert!(packets <= sizes.len());
+    assert_eq!(pair.client().connection.take_stats().datagrams_dropped[0], 0);
+    assert_eq!(pair.client().connection.sent_packets(), packets);
 }

@@ -27,8 +27,8 @@
 //! | §6 key update, §9.5 without a timing signal | `keys/one_rtt.rs` |
 //! | §6.6 limits on the use of keys | `protection/limits.rs` |
 //!
-//! The crypto provider is always named: that of the user's own rustls configuration, or else that of the feature `ring`
-//! (the default) or `aws-lc-rs`. What a process installs as rustls' default is never looked at.
+//! The crypto provider is always named: that of the user's own rustls configuration, or else [`provider`]'s, of the feature
+//! `ring` (the default), to which `aws-lc-rs` adds. What a process installs as rustls' default is never looked at.
 //!
 //! Tested with the sample packets of both RFCs byte for byte, two sessions shaking hands in memory, peers that break each
 //! rule, every byte of a packet changed, and key updates under loss, reordering and duplication (property tests).
@@ -46,6 +46,7 @@ pub mod keys;
 pub mod level;
 pub mod negotiated;
 pub mod protection;
+mod provider;
 pub mod retry;
 mod rules;
 mod rustls;
@@ -53,10 +54,11 @@ pub mod session;
 mod stopwatch;
 mod x509;
 
-#[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
-compile_error!("quicast-tls needs a crypto provider: enable the feature `ring` or `aws-lc-rs`");
+#[cfg(not(feature = "ring"))]
+compile_error!("quicast-tls needs a crypto provider: enable the feature `ring`, or `aws-lc-rs`, which includes it");
 
-pub use self::rustls::{InitialSuite, KeyChange, provider};
+pub use self::provider::provider;
+pub use self::rustls::{InitialSuite, KeyChange};
 pub use ::rustls::{ClientConfig, ServerConfig};
 pub use alert::Alert;
 pub use certificate::{Certificate, CertificateError};

@@ -19,19 +19,7 @@ use crate::TAG_LENGTH;
 use crate::alert::Alert;
 use crate::error::{SessionError, TlsError};
 use crate::negotiated::{CipherSuite, KeyExchangeGroup};
-
-/// The crypto provider of the enabled feature: `aws-lc-rs` if it is on, else `ring`.
-///
-/// Never rustls' process-wide default: what a program installs there changes nothing here. AES-128-GCM comes first, as in
-/// browsers: it is as safe as anyone needs, and a fifth cheaper for each packet than AES-256-GCM, which rustls prefers.
-pub fn provider() -> Arc<CryptoProvider> {
-    #[cfg(feature = "aws-lc-rs")]
-    let mut provider = ::rustls::crypto::aws_lc_rs::default_provider();
-    #[cfg(not(feature = "aws-lc-rs"))]
-    let mut provider = ::rustls::crypto::ring::default_provider();
-    provider.cipher_suites.sort_by_key(|suite| suite.suite() != ::rustls::CipherSuite::TLS13_AES_128_GCM_SHA256);
-    Arc::new(provider)
-}
+use crate::provider::aes_128_gcm;
 
 /// The implementation of TLS_AES_128_GCM_SHA256 that protects Initial packets (RFC 9001 §5.2).
 #[derive(Clone, Copy)]
@@ -64,10 +52,7 @@ impl InitialSuite {
 
 impl Default for InitialSuite {
     fn default() -> Self {
-        #[cfg(feature = "aws-lc-rs")]
-        let suite = &::rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
-        #[cfg(not(feature = "aws-lc-rs"))]
-        let suite = &::rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
+        let suite = aes_128_gcm();
         #[expect(clippy::expect_used, reason = "a constant of the provider, which implements QUIC for this suite")]
         Self(suite.tls13().and_then(|suite| suite.quic_suite()).expect("the suite of Initial packets"))
     }
@@ -95,7 +80,7 @@ pub(crate) struct DirectionalKeys {
 impl DirectionalKeys {
     /// Keys of TLS_CHACHA20_POLY1305_SHA256 that are given and not derived.
     pub(crate) fn chacha20_poly1305(key: [u8; 32], iv: [u8; 12], header: [u8; 32]) -> Self {
-        let provider = provider();
+        let provider = crate::provider();
         let suite = provider.cipher_suites.iter().find(|s| s.suite() == SuiteName::TLS13_CHACHA20_POLY1305_SHA256);
         let algorithm = suite.unwrap().tls13().unwrap().quic.unwrap();
         Self {

@@ -37,7 +37,8 @@ pub struct Config {
     pub initial_window: Option<u64>,
     /// The round trip that is assumed before one was measured (RFC 9002 §6.2.2). Default 333 ms.
     pub initial_rtt: Duration,
-    /// UDP payload that connections start with, in bytes. Default 1200, which every path of QUIC carries (RFC 9000 §14).
+    /// UDP payload that connections start with, in bytes: [`limits::FIRST_DATAGRAM_LEAST`], the default, which every path
+    /// of QUIC carries (RFC 9000 §14), to [`limits::FIRST_DATAGRAM`].
     pub initial_datagram_size: u16,
     /// UDP payload up to which larger datagrams are probed for, in bytes. Default 1452: Ethernet's 1500 without the
     /// headers of IPv6 and UDP.
@@ -52,6 +53,46 @@ pub struct Config {
     pub grease: bool,
     /// The versions that are spoken, best first. Default version 1, then version 2.
     pub versions: Vec<Version>,
+}
+
+/// Why connections cannot be had with a [`Config`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ConfigError {
+    /// [`Config::initial_datagram_size`] is none with which a handshake works.
+    InitialDatagramSize(u16),
+}
+
+impl std::fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self::InitialDatagramSize(size) = self;
+        write!(
+            f,
+            "the transport settings say initial_datagram_size: {size}, but connections begin with datagrams of {} to {} \
+             bytes; choose one of these, and name a greater one as maximum_datagram_size, to be probed for",
+            limits::FIRST_DATAGRAM_LEAST,
+            limits::FIRST_DATAGRAM
+        )
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl Config {
+    /// Whether connections can be had with these settings.
+    ///
+    /// # Errors
+    /// [`ConfigError`], which says what to change.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        //= https://www.rfc-editor.org/rfc/rfc9000#section-14
+        //# QUIC MUST NOT be used if the network path cannot support a maximum datagram size
+        //# of at least 1200 bytes.
+        let sizes = limits::FIRST_DATAGRAM_LEAST..=limits::FIRST_DATAGRAM;
+        if sizes.contains(&self.initial_datagram_size) {
+            Ok(())
+        } else {
+            Err(ConfigError::InitialDatagramSize(self.initial_datagram_size))
+        }
+    }
 }
 
 impl Default for Config {
@@ -69,13 +110,30 @@ impl Default for Config {
             congestion: Algorithm::Cubic,
             initial_window: None,
             initial_rtt: Duration::from_millis(333),
-            initial_datagram_size: 1200,
+            initial_datagram_size: limits::FIRST_DATAGRAM_LEAST,
             maximum_datagram_size: 1452,
             max_udp_payload_size: 65_527,
             ecn: true,
             datagrams: true,
             grease: true,
             versions: vec![Version::V1, Version::V2],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_begin_with_datagrams_that_a_long_header_can_fill() {
+        let with = |initial_datagram_size| Config { initial_datagram_size, ..Config::default() }.check();
+        assert_eq!(Config::default().check(), Ok(()));
+        assert_eq!((with(1200), with(16_000)), (Ok(()), Ok(())));
+        for size in [0, 1199, 16_001, u16::MAX] {
+            let error = with(size).unwrap_err();
+            assert_eq!(error, ConfigError::InitialDatagramSize(size));
+            assert!(error.to_string().contains("1200 to 16000"), "{error}");
         }
     }
 }

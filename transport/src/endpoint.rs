@@ -296,7 +296,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// If TLS cannot begin with the settings.
-    pub fn connect(&mut self, now: Time, key: usize, client: Client) -> Result<Connection, SessionError> {
+    pub fn connect(&mut self, now: Time, key: usize, client: Client) -> Result<Box<Connection>, SessionError> {
         let Client { remote, server_name, tls, config, negotiated, token } = client;
         let first_choice = config.versions.first().copied().unwrap_or(Version::V1);
         let beginning = self.beginning(now, config, remote, None);

@@ -45,6 +45,12 @@ pub const BACKLOG_BEFORE_DROP: Duration = Duration::from_millis(250);
 pub const REFUSALS_PER_SECOND: u32 = 100;
 /// Connections that ended and whose ids are still known, so that late packets are not taken for new ones; the oldest goes.
 pub const CLOSED_CONNECTIONS: usize = 1024;
+/// The largest UDP payload that a connection may begin with. Its first datagrams are full, of packets with long headers,
+/// whose length is written in 14 bits (at most 16,383 bytes from the packet number on). Larger ones are probed for later.
+pub const FIRST_DATAGRAM: u16 = 16_000;
+/// The smallest one (RFC 9000 §14.1).
+pub const FIRST_DATAGRAM_LEAST: u16 = 1200;
+
 /// How long a handshake may take, whatever the peer sends meanwhile.
 pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 

@@ -95,6 +95,7 @@ const RULES: &[Rule] = &[
             "tls/src/development.rs",
             "tls/src/certificate.rs",
             "tls/src/config.rs",
+            "tls/src/provider.rs",
             "tls/src/lib.rs",
         ],
         instead: "inside tls only rustls.rs and what makes its configuration name rustls (lib.rs may pass its types on)",

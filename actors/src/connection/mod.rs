@@ -45,7 +45,7 @@ use crate::turn::{self, Turn, Turns};
 #[derive(Debug)]
 pub(crate) struct Start {
     /// The machine: a client's that has said nothing, or a server's that was given nothing.
-    pub(crate) machine: Connection,
+    pub(crate) machine: Box<Connection>,
     /// Shared with the application's handles.
     pub(crate) port: Arc<ConnectionPort>,
     /// The shard.
@@ -95,7 +95,7 @@ struct First {
 /// What is behind the panic boundary.
 #[derive(Debug)]
 pub(crate) struct State {
-    pub(crate) machine: Connection,
+    pub(crate) machine: Box<Connection>,
     /// Streams with an actor of their own.
     pub(crate) promoted: HashMap<StreamId, Rc<Recipient<StreamsInput>>, foldhash::fast::FixedState>,
     pub(crate) count: count::Count,

@@ -2,6 +2,7 @@
 //! it), stream facts, events, congestion, deadlines and pacing, datagrams.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use actix::{ActorContext, AsyncContext, Context, Recipient};
 use codec::Time;
@@ -22,6 +23,18 @@ use crate::turn::Turns;
 
 /// Send buffers that one turn fills at most, so that a turn stays short; the rest follows in the next one.
 const BUFFERS_PER_TURN: usize = 2;
+
+/// By how much a deadline must have become later for the timer to be told.
+const WORTH_TELLING: Duration = Duration::from_millis(16);
+
+/// Whether the timer, which wakes the connection at `armed`, must hear that its deadline is `at`.
+///
+/// One that is a little later is not worth a message: the earlier one fires, finds nothing to do, and arms the later. One
+/// that is much later is: a message costs less than to be woken for nothing. A handshake that was just completed has a
+/// probe timeout of a few milliseconds, and is not to be woken then if it has been closed meanwhile.
+fn is_worth_telling(armed: Option<Time>, at: Time) -> bool {
+    armed.is_none_or(|armed| at < armed || armed + WORTH_TELLING < at)
+}
 
 /// What came out of a machine. The shard has one, which it lends to each turn: it is large, and its room is used again.
 #[derive(Debug, Default)]
@@ -148,9 +161,8 @@ impl ConnectionActor {
         }
         let (key, generation) = (self.key, self.generation);
         if let Some(at) = outbox.deadline.take()
-            && self.armed.is_none_or(|armed| at < armed)
+            && is_worth_telling(self.armed, at)
         {
-            // A later deadline is not worth a message: the earlier one fires, finds nothing to do, and arms the later.
             self.armed = Some(at);
             meter.sent(ActorType::Timer);
             singletons.deadline.do_send(DeadlineChanged { key, generation, at });
@@ -203,6 +215,20 @@ impl ConnectionActor {
                 }
             }
             Event::NewToken(token) => self.port.keep_token(token),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_timer_hears_of_deadlines_that_are_earlier_or_much_later() {
+        let at = |milliseconds| Time::ZERO + Duration::from_millis(milliseconds);
+        assert!(is_worth_telling(None, at(100)));
+        for (told, deadline) in [(true, 99), (false, 100), (false, 116), (true, 117)] {
+            assert_eq!(is_worth_telling(Some(at(100)), at(deadline)), told, "{deadline}");
         }
     }
 }

@@ -228,7 +228,7 @@ impl DispatcherActor {
     fn begin(
         &self,
         roster: &mut Roster,
-        machine: transport::Connection,
+        machine: Box<transport::Connection>,
         port: Arc<ConnectionPort>,
         server: Option<ServerKey>,
     ) -> Begun {

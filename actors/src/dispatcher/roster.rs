@@ -60,7 +60,12 @@ impl Roster {
     }
 
     /// Starts the actors of a connection, under [`Self::next_key`].
-    pub(crate) fn start(&mut self, stage: &Rc<Stage>, machine: Machine, port: Arc<ConnectionPort>) -> (usize, u32) {
+    pub(crate) fn start(
+        &mut self,
+        stage: &Rc<Stage>,
+        machine: Box<Machine>,
+        port: Arc<ConnectionPort>,
+    ) -> (usize, u32) {
         self.generations = self.generations.wrapping_add(1);
         let generation = self.generations;
         let entry = self.entries.vacant_entry();

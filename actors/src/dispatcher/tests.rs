@@ -38,7 +38,7 @@ fn client() -> (Machine, Vec<u8>) {
     };
     let mut connection = machine(false, 1).connect(clock::now(), 0, order).unwrap();
     let datagram = transmit(&mut connection);
-    (connection, datagram)
+    (*connection, datagram)
 }
 
 fn transmit(connection: &mut Machine) -> Vec<u8> {

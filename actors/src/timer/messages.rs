@@ -29,8 +29,8 @@ pub(crate) struct Deregister {
 
 /// A registered deadline is now this; it takes the place of the one before.
 ///
-/// From: a connection, at most one a turn, and only when it became earlier or there was none: a deadline that moved
-/// later is found out when the earlier one is reached. After [`DeadlineReached`] there is none.
+/// From: a connection, at most one a turn, and only when it became earlier or much later, or there was none: one that moved
+/// a little later is found out when the earlier one is reached. After [`DeadlineReached`] there is none.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct DeadlineChanged {

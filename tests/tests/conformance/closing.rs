@@ -194,7 +194,8 @@ fn closing_and_draining_last_three_probe_timeouts() {
             puppet.advance(pto * 3 - Duration::from_millis(1));
             let state = puppet.victim().connection.state();
             assert_eq!(state, if draining { State::Draining } else { State::Closing }, "{victim:?}");
-            puppet.advance(Duration::from_millis(2));
+            // Then at the next moment that those share that close about now.
+            puppet.advance(Duration::from_millis(18));
             assert_eq!(puppet.victim().connection.state(), State::Drained, "{victim:?} since {ended:?}");
             assert!(puppet.victim().is_drained());
         }

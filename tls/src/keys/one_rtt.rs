@@ -2,11 +2,12 @@
 //!
 //! ```text
 //!            our update, or an authentic packet of the next phase
-//! previous ◀───────────── current ◀───────────── next ◀─ derived before the next packet is looked at
+//! previous ◀───────────── current ◀───────────── next ◀─ derived a PTO after the first packet of the current phase
 //!    │ opens what comes late; gone 3 PTO after the first packet of the current phase
 //! ```
 
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use codec::Time;
 
@@ -22,6 +23,8 @@ pub(super) struct OneRtt {
     current: PacketKeys,
     /// Of the next phase, to open packets with. Its other half is made when it begins.
     next: Option<PacketKey>,
+    /// From when on the next keys exist before a packet is looked at; `None` until a packet of the current phase has come.
+    derive_from: Option<Time>,
     previous: Option<Previous>,
     secrets: Secrets,
     phase: bool,
@@ -59,7 +62,8 @@ impl OneRtt {
             local_header: keys.local.header,
             remote_header: keys.remote.header,
             current: PacketKeys { local: keys.local.packet, remote: keys.remote.packet },
-            next: Some(secrets.next_remote()),
+            next: None,
+            derive_from: None,
             previous: None,
             secrets,
             phase: false,
@@ -72,30 +76,40 @@ impl OneRtt {
         }
     }
 
-    /// Opens one packet. If it is the first of the current phase, the previous keys are kept until `keep_until`.
+    /// Opens one packet. If it is the first of the current phase, the previous keys are kept for three `pto` from `now`.
     pub(super) fn open(
         &mut self,
         packet: &mut [u8],
         packet_number_offset: usize,
         expected: u64,
-        keep_until: Time,
+        (now, pto): (Time, Duration),
         lap: &mut Lap,
     ) -> Result<Opened, OpenError> {
         //= https://www.rfc-editor.org/rfc/rfc9001#section-9.5
         //# After receiving a key update, an endpoint SHOULD
         //# generate and save the next set of receive packet protection keys
         // Here, at the beginning, and not when the update arrived: the time it takes belongs to no packet in particular.
-        self.derive_next();
+        if self.derive_from.is_some_and(|from| from <= now) {
+            self.derive_next();
+        }
         let unprotected = header::unprotect(&self.remote_header, packet, packet_number_offset, expected)
             .ok_or(OpenError::Undecryptable)?;
         lap.mark(|time| &mut time.header_protection);
         let flipped = unprotected.key_phase() != self.phase;
+        //= https://www.rfc-editor.org/rfc/rfc9001#section-6.3
+        //# For a short period after a key update completes, up to the PTO,
+        //# endpoints MAY defer generation of the next set of receive packet protection
+        //# keys.
+        // And after the handshake: most connections are over before their first update, and many within a round trip.
+        if flipped {
+            self.derive_next();
+        }
         let attempt = self.attempt(packet, &unprotected, flipped);
         lap.mark(|time| &mut time.open);
         let generation = attempt.ok_or(OpenError::Undecryptable)?;
         let number = unprotected.number;
         match generation {
-            Generation::Current => self.on_current(number, keep_until),
+            Generation::Current => self.on_current(number, now, pto),
             Generation::Previous => {
                 //= https://www.rfc-editor.org/rfc/rfc9001#section-6.4
                 //# An
@@ -111,7 +125,7 @@ impl OneRtt {
                     return Err(OpenError::KeyUpdate);
                 }
                 self.rotate();
-                self.on_current(number, keep_until);
+                self.on_current(number, now, pto);
             }
         }
         let (changed, previous) = (generation == Generation::Next, generation == Generation::Previous);
@@ -138,7 +152,6 @@ impl OneRtt {
         }
         self.derive_next();
         self.rotate();
-        self.derive_next();
         Ok(())
     }
 
@@ -147,6 +160,12 @@ impl OneRtt {
         if self.next.is_none() {
             self.next = Some(self.secrets.next_remote());
         }
+    }
+
+    /// Whether the keys of the next phase exist.
+    #[cfg(test)]
+    pub(super) fn has_next(&self) -> bool {
+        self.next.is_some()
     }
 
     /// Nothing happens for a while: what can be made again is put away.
@@ -258,7 +277,8 @@ impl OneRtt {
         confirmed && in_order
     }
 
-    fn on_current(&mut self, number: u64, keep_until: Time) {
+    fn on_current(&mut self, number: u64, now: Time, pto: Duration) {
+        self.derive_from.get_or_insert(now + pto);
         self.opened = Some(match self.opened {
             Some((lowest, highest)) => (lowest.min(number), highest.max(number)),
             None => (number, number),
@@ -267,7 +287,7 @@ impl OneRtt {
         //# An endpoint SHOULD retain old read keys for no more than three times the PTO
         //# after having received a packet protected using the new keys.
         if let Some(previous) = &mut self.previous {
-            previous.until.get_or_insert(keep_until);
+            previous.until.get_or_insert(now + pto * 3);
         }
     }
 
@@ -276,6 +296,7 @@ impl OneRtt {
         let Some(remote) = self.next.take() else { return };
         let local = self.secrets.advance().local;
         let old = core::mem::replace(&mut self.current, PacketKeys { local, remote });
+        self.derive_from = None;
         self.previous = Some(Previous { remote: old.remote, until: None });
         self.phase = !self.phase;
         self.updated = true;

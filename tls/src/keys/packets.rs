@@ -60,7 +60,7 @@ impl KeyRing {
             Level::OneRtt => match &mut self.one_rtt {
                 Some(one_rtt) => {
                     one_rtt.on_tick(now);
-                    one_rtt.open(packet, packet_number_offset, expected_number, now + self.pto * 3, &mut lap)
+                    one_rtt.open(packet, packet_number_offset, expected_number, (now, self.pto), &mut lap)
                 }
                 None => Err(OpenError::KeysUnavailable),
             },
@@ -109,10 +109,7 @@ impl KeyRing {
             Level::ZeroRtt => (None, 0),
             Level::Handshake => local(self.handshake.as_ref().map(|level| (&level.keys.local, level.sealed))),
             Level::OneRtt => match &mut self.one_rtt {
-                Some(one_rtt) => {
-                    one_rtt.derive_next();
-                    (Some(one_rtt.local()), one_rtt.sealed())
-                }
+                Some(one_rtt) => (Some(one_rtt.local()), one_rtt.sealed()),
                 None => (None, 0),
             },
         };

@@ -484,6 +484,33 @@ fn the_first_update_may_come_before_any_other_packet() {
 }
 
 #[test]
+fn the_next_keys_are_made_a_pto_after_the_first_packet_or_for_the_update_that_comes_earlier() {
+    let has_next = |end: &End| end.ring.one_rtt.as_ref().unwrap().has_next();
+    let (mut client, mut server) = End::pair();
+    client.exchange(&mut server);
+    client.exchange(&mut server);
+    assert!(!has_next(&server) && !has_next(&client), "a short connection never needs them");
+    server.now += PTO;
+    client.exchange(&mut server);
+    assert!(has_next(&server), "a packet was looked at after a PTO");
+
+    let (mut client, mut server) = End::pair();
+    client.exchange(&mut server);
+    let mut forged = client.send();
+    *forged.last_mut().unwrap() ^= 1;
+    assert!(server.receive(&forged).is_err() && !has_next(&server), "not of the next phase");
+    // The Key Phase bit, under the mask.
+    forged[0] ^= 0x04;
+    assert!(server.receive(&forged).is_err());
+    assert!(has_next(&server), "once made they stay, even if the packet was no update");
+    client.exchange(&mut server);
+    client.ring.initiate_key_update(client.now).unwrap();
+    client.exchange(&mut server);
+    assert!(server.ring.key_phase(), "an update within the PTO is answered like any other");
+    assert!(!has_next(&server), "and the keys after it wait for their time again");
+}
+
+#[test]
 fn new_packets_are_not_acknowledged_with_old_keys() {
     let (mut client, mut server) = End::pair();
     client.exchange(&mut server);

@@ -130,7 +130,7 @@ impl Connection {
         //# close cleanly and that delayed or reordered packets are properly discarded.
         //# These states SHOULD persist for at least three times the current PTO interval as
         //# defined in {{QUIC-RECOVERY}}.
-        closing.until = Some(now + self.recovery.pto() * 3);
+        closing.until = Some(shared_moment(now + self.recovery.pto() * 3));
         self.closing = Some(Box::new(closing));
         self.handshake_deadline = None;
         self.idle_deadline = None;
@@ -332,5 +332,30 @@ impl Connection {
         };
         self.stats.packets_received[kind_index(packet::PacketKind::VersionNegotiation)] += 1;
         self.end_silently(CloseReason::VersionMismatch { versions, retry_with });
+    }
+}
+
+/// Connections that close within this time are forgotten together, at the end of it.
+///
+/// Each moment by itself is an interrupt, a system call and a turn of the timer; and nobody waits for it. A power of two, of
+/// nanoseconds: 16.8 ms.
+const FORGOTTEN_TOGETHER: u64 = 1 << 24;
+
+/// The first of the moments at which closed connections are forgotten that is not before `at`.
+const fn shared_moment(at: Time) -> Time {
+    Time::from_nanos(at.as_nanos().saturating_add(FORGOTTEN_TOGETHER - 1) / FORGOTTEN_TOGETHER * FORGOTTEN_TOGETHER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_that_close_at_about_the_same_time_are_forgotten_together_and_none_early() {
+        let at = |nanoseconds| shared_moment(Time::from_nanos(nanoseconds)).as_nanos();
+        let moment = 5 * FORGOTTEN_TOGETHER;
+        assert_eq!([at(moment - 1), at(moment), at(moment - FORGOTTEN_TOGETHER + 1)], [moment; 3]);
+        assert_eq!(at(moment + 1), moment + FORGOTTEN_TOGETHER);
+        assert!(at(u64::MAX) > u64::MAX / 2, "nothing overflows");
     }
 }

@@ -14,34 +14,45 @@ use crate::output::{CloseReason, DeadlineReason};
 use crate::stream::edge::StreamInput;
 use crate::token::Token;
 
+/// The first of several moments, and of equal ones the one that was considered first.
+struct Earliest(Option<(Time, DeadlineReason)>);
+
+impl Earliest {
+    #[inline]
+    fn consider(&mut self, at: Option<Time>, reason: DeadlineReason) {
+        if let Some(at) = at
+            && self.0.is_none_or(|(first, _)| at < first)
+        {
+            self.0 = Some((at, reason));
+        }
+    }
+}
+
 impl Connection {
     /// When the connection wants to be called again, if nothing else happens, and why.
     pub fn deadline(&self) -> Option<(Time, DeadlineReason)> {
         if !self.state.is_open() {
             return self.closing_deadline().map(|at| (at, DeadlineReason::Close));
         }
-        let recovery = self.recovery.deadline(self.now).map(|deadline| {
+        let mut earliest = Earliest(None);
+        if let Some(deadline) = self.recovery.deadline(self.now) {
             let reason = match deadline.kind {
                 DeadlineKind::Loss => DeadlineReason::Loss,
                 DeadlineKind::Probe => DeadlineReason::Probe,
             };
-            (deadline.at, reason)
-        });
-        let acknowledgement = self.received.iter().filter_map(recovery::Received::ack_deadline).min();
-        [
-            recovery,
-            acknowledgement.map(|at| (at, DeadlineReason::AckDelay)),
-            self.idle_deadline.map(|at| (at, DeadlineReason::Idle)),
-            self.keep_alive_deadline.map(|at| (at, DeadlineReason::KeepAlive)),
-            self.handshake_deadline.map(|at| (at, DeadlineReason::Close)),
-            self.rest_deadline.map(|at| (at, DeadlineReason::Rest)),
-            self.paths.deadline().map(|at| (at, DeadlineReason::PathValidation)),
-            self.keys.deadline().map(|at| (at, DeadlineReason::KeyDiscard)),
-            self.ledger.deadline().map(|at| (at, DeadlineReason::PathValidation)),
-        ]
-        .into_iter()
-        .flatten()
-        .min_by_key(|(at, _)| *at)
+            earliest.consider(Some(deadline.at), reason);
+        }
+        for received in self.received.iter() {
+            earliest.consider(received.ack_deadline(), DeadlineReason::AckDelay);
+        }
+        earliest.consider(self.idle_deadline, DeadlineReason::Idle);
+        earliest.consider(self.keep_alive_deadline, DeadlineReason::KeepAlive);
+        earliest.consider(self.handshake_deadline, DeadlineReason::Close);
+        earliest.consider(self.rest_deadline, DeadlineReason::Rest);
+        earliest.consider(self.paths.deadline(), DeadlineReason::PathValidation);
+        earliest.consider(self.keys.deadline(), DeadlineReason::KeyDiscard);
+        earliest.consider(self.ledger.deadline(), DeadlineReason::PathValidation);
+        earliest.0
     }
 
     /// A moment that [`Self::deadline`] named has come, or any other: whatever is due is done.

@@ -102,7 +102,7 @@ pub struct ServerBeginning {
 
 impl Connection {
     /// A client's connection that has sent nothing yet.
-    pub fn client(beginning: Beginning, client: ClientBeginning) -> Result<Self, SessionError> {
+    pub fn client(beginning: Beginning, client: ClientBeginning) -> Result<Box<Self>, SessionError> {
         let source = beginning.local_ids.first();
         let own = parameters::ours(&beginning.config, source);
         let own = parameters::with_versions(own, Side::Client, client.version, &beginning.config);
@@ -136,7 +136,7 @@ impl Connection {
     }
 
     /// A server's connection; the client's first Initial is given to it next.
-    pub fn server(beginning: Beginning, server: ServerBeginning) -> Result<Self, SessionError> {
+    pub fn server(beginning: Beginning, server: ServerBeginning) -> Result<Box<Self>, SessionError> {
         let source = beginning.local_ids.first();
         let own = TransportParameters {
             original_destination_connection_id: Some(server.original_destination),
@@ -182,7 +182,7 @@ impl Connection {
         handshake: Handshake,
         peer_ids: PeerIds,
         mut random: Random,
-    ) -> Self {
+    ) -> Box<Self> {
         let Beginning { config, remote, local, local_ids, now, .. } = beginning;
         let paths = Paths::new(
             side,
@@ -210,7 +210,8 @@ impl Connection {
         pacer.set_window(now, window, config.initial_datagram_size);
         let next_skipped = 64 + random.number() % 512;
         let ledger = Ledger::new(side, parameters::local_limits(&config));
-        Self {
+        // It is large, and goes through many hands before it has found its place: they pass a pointer.
+        Box::new(Self {
             side,
             version,
             state: State::Handshaking,
@@ -265,7 +266,7 @@ impl Connection {
             stats: Lazy::new(),
             random,
             config,
-        }
+        })
     }
 
     /// Takes CRYPTO bytes that a packet of `space` carried.

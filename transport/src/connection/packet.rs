@@ -33,6 +33,9 @@ pub(super) struct Built {
     pub(super) in_flight: bool,
 }
 
+/// Less room than this may be left behind small frames although there are more of them.
+const SCRAP: usize = 64;
+
 impl Connection {
     pub(super) fn content(&self, now: Time, space: SpaceId, permission: Permission) -> Content {
         let received = &self.received[space];
@@ -83,7 +86,10 @@ impl Connection {
         // Not where nothing else needs an acknowledgement, for the reason above.
         let disguised = if eliciting { self.local_ids.length() + DISGUISE } else { 0 };
         let missing = sample.max(disguised.saturating_sub(writer.position() + TAG_LENGTH)).min(writer.remaining());
-        let padding = if pad { writer.remaining() } else { missing };
+        // The kernel cuts a batch into datagrams of one size, so that one which is not full ends it. Where more is to
+        // follow, the few bytes that no frame was worth are filled.
+        let follows = eliciting && writer.remaining() < SCRAP && self.wants_to_send(space);
+        let padding = if pad || follows { writer.remaining() } else { missing };
         if padding > 0 {
             pad_with(&mut writer, padding);
             self.stats.frames_sent[FrameType::PADDING.index()] += 1;
@@ -323,7 +329,10 @@ impl Connection {
     }
 
     fn write_application(&mut self, writer: &mut Writer<'_>, tokens: &mut Tokens) {
-        let fresh = tokens.is_empty();
+        // What does not fit here may fit a datagram of the path's size, unless this is one and has nothing else in it.
+        let whole =
+            writer.position() + writer.remaining() + TAG_LENGTH >= usize::from(self.paths.current().datagram_size());
+        let fresh = whole && tokens.is_empty();
         if self.handshake_done && Frame::HandshakeDone.encode(writer).is_ok() {
             self.handshake_done = false;
             tokens.push(Token::HandshakeDone);

@@ -28,7 +28,7 @@ pub(super) enum Permission {
 impl Connection {
     /// Fills `buffer` with datagrams for one address, as many as may leave now. Call again until it returns `None`.
     ///
-    /// All datagrams but the last are of the same size. `buffer` should have room for 64 KiB; less gives smaller batches.
+    /// All datagrams but the last are of the same size, whatever that is, and the last is no longer. `buffer` should have room for 64 KiB; less gives smaller batches.
     pub fn poll_transmit(&mut self, now: Time, buffer: &mut [u8]) -> Option<Transmit> {
         self.now = now;
         match self.state {
@@ -97,7 +97,9 @@ impl Connection {
             }
             used += length;
             self.count_datagram(length);
-            if length < size || length < segment_size {
+            // One that is shorter than those before it is the last that the kernel takes with them. If they are all shorter
+            // than the path permits, it is because the next DATAGRAM frame did not fit: it may fill one as long as they are.
+            if length < segment_size || length < size && !self.datagrams.has_pending() {
                 break;
             }
         }

@@ -125,7 +125,7 @@ pub struct Client {
 #[derive(Debug)]
 pub struct NewConnection {
     /// The connection, which was given nothing yet.
-    pub connection: Connection,
+    pub connection: Box<Connection>,
     /// What the client sent so far: to be given to the connection next.
     pub datagrams: Vec<ReceivedDatagrams>,
     /// The client.

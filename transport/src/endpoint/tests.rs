@@ -48,7 +48,7 @@ fn begin(endpoint: &mut Endpoint, token: Bytes) -> Connection {
         negotiated: None,
         token,
     };
-    endpoint.connect(at(0), 0, client).unwrap()
+    *endpoint.connect(at(0), 0, client).unwrap()
 }
 
 fn at(milliseconds: u64) -> Time {

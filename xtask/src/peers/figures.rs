@@ -44,7 +44,12 @@ impl Results {
 
     /// A figure of ours divided by that of another.
     pub(crate) fn ratio(&self, figure: &Figure, other: &str) -> Option<f64> {
-        let ours = STACKS.iter().find(|stack| stack.kind == Kind::Ours)?;
+        self.ratio_of(Kind::Ours, figure, other)
+    }
+
+    /// A figure of the first stack of this kind divided by that of another.
+    pub(crate) fn ratio_of(&self, kind: Kind, figure: &Figure, other: &str) -> Option<f64> {
+        let ours = STACKS.iter().find(|stack| stack.kind == kind)?;
         let (ours, other) = (self.spread(ours.name, figure)?.median, self.spread(other, figure)?.median);
         (other != 0.0).then_some(ours / other)
     }

@@ -13,11 +13,13 @@ pub(crate) fn description(house: &House) -> String {
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let date = said(house, "date", &["-u", "+%Y-%m-%d"]);
     let revision = said(house, "git", &["describe", "--always", "--dirty", "--abbrev=9"]);
+    let ours = fs::read_to_string(house.root.join("Cargo.lock")).unwrap_or_default();
     let lock = fs::read_to_string(house.root.join("benches/peers/Cargo.lock")).unwrap_or_default();
     let versions: Vec<String> = STACKS
         .iter()
         .map(|stack| match stack.kind {
             Kind::Ours => format!("{} {revision}", stack.title),
+            Kind::Variant => format!("{} with {} {}", stack.title, stack.version_of, version(&ours, stack.version_of)),
             Kind::Quic => format!("{} {}", stack.title, version(&lock, stack.version_of)),
             Kind::Tcp | Kind::Limit => {
                 format!("{} with {} {}", stack.title, stack.version_of, version(&lock, stack.version_of))

@@ -31,6 +31,8 @@ pub(crate) struct Stack {
 pub(crate) enum Kind {
     /// It is ours.
     Ours,
+    /// Ours with other cryptography, for the workloads in which that is much of the time.
+    Variant,
     /// Another QUIC.
     Quic,
     /// TCP with TLS.
@@ -40,8 +42,16 @@ pub(crate) enum Kind {
 }
 
 /// All of them, in the order of the columns.
-pub(crate) const STACKS: [Stack; 6] = [
+pub(crate) const STACKS: [Stack; 7] = [
     Stack { name: "quicast", title: "quicast", kind: Kind::Ours, package: "quicast-cli", version_of: "", not: &[] },
+    Stack {
+        name: "quicast-aws-lc",
+        title: "quicast (aws-lc)",
+        kind: Kind::Variant,
+        package: "quicast-cli",
+        version_of: "aws-lc-rs",
+        not: &["bulk-8", "requests", "requests-100", "idle"],
+    },
     Stack { name: "quinn", title: "quinn", kind: Kind::Quic, package: "peer-quinn", version_of: "quinn", not: &[] },
     Stack {
         name: "s2n-quic",
@@ -87,11 +97,18 @@ impl Stack {
 
     /// Builds its driver.
     pub(crate) fn build(&self, house: &House) -> Result<Program, String> {
-        println!("   building {}", self.package);
+        println!("   building {} for {}", self.package, self.name);
         let mut command = house.command("cargo");
         command.args(["build", "--release", "--package", self.package, "--message-format", "json-render-diagnostics"]);
         let words: &[&str] = match self.kind {
             Kind::Ours => &["perf"],
+            Kind::Variant => {
+                command.args(["--features", "aws-lc-rs"]);
+                // A folder of its own, or it would take the place of the other program.
+                let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+                command.arg("--target-dir").arg(target.join("aws-lc"));
+                &["perf"]
+            }
             _ => {
                 command.args(["--manifest-path", "benches/peers/Cargo.toml"]);
                 if std::env::var_os("CARGO_TARGET_DIR").is_none() {
@@ -109,9 +126,10 @@ impl Stack {
         }
         let said = String::from_utf8_lossy(&output.stdout);
         let path = executable(&said).ok_or("cargo built no program")?;
-        let client_words: &[&str] = if self.kind == Kind::Ours { &["-k"] } else { &[] };
+        let ours = matches!(self.kind, Kind::Ours | Kind::Variant);
+        let client_words: &[&str] = if ours { &["-k"] } else { &[] };
         let program = Program { path: path.into(), words, client_words };
-        if self.kind == Kind::Ours { program.can_perf(house).map(|()| program) } else { Ok(program) }
+        if ours { program.can_perf(house).map(|()| program) } else { Ok(program) }
     }
 }
 

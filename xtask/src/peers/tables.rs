@@ -29,6 +29,10 @@ pub(crate) fn of_workload(workload: &Workload, results: &Results) -> String {
     if best {
         header.push("to the best peer".to_owned());
     }
+    let variant = stacks.iter().find(|stack| best && stack.kind == Kind::Variant);
+    if let Some(variant) = variant {
+        header.push(format!("{} to the best peer", variant.title));
+    }
     header.extend(compared.iter().map(|stack| format!("to {}", stack.title)));
     let mut table = format!("### {}\n\n", workload.title);
     row(&mut table, &header);
@@ -39,8 +43,10 @@ pub(crate) fn of_workload(workload: &Workload, results: &Results) -> String {
         cells.extend(stacks.iter().map(|stack| cell(results, stack.name, figure)));
         if best {
             let peer = results.best_peer(figure);
-            let ratio = peer.and_then(|peer| Some((results.ratio(figure, peer.name)?, peer.title)));
-            cells.push(ratio.map_or_else(nothing, |(ratio, peer)| format!("**{ratio:.2}** ({peer})")));
+            for kind in [Some(Kind::Ours), variant.map(|stack| stack.kind)].into_iter().flatten() {
+                let ratio = peer.and_then(|peer| Some((results.ratio_of(kind, figure, peer.name)?, peer.title)));
+                cells.push(ratio.map_or_else(nothing, |(ratio, peer)| format!("**{ratio:.2}** ({peer})")));
+            }
         }
         cells.extend(
             compared
@@ -129,6 +135,21 @@ mod tests {
             "| Gbit/s ↑ | 10.00 (9.00–12.00) | 5.00 | failed | 20.00 | **2.00** (quinn) | 2.00 | 0.50 |"
         );
         assert!(table.ends_with("A run of s2n-quic failed: exit status: 1: wrong / data\n"), "{table}");
+    }
+
+    #[test]
+    fn the_variant_is_compared_with_the_best_peer_and_is_none_itself() {
+        let mut results = Results::default();
+        for (stack, rate) in [("quicast", 10.0), ("quicast-aws-lc", 12.0), ("quinn", 5.0)] {
+            results.add(stack, run(rate));
+        }
+        let table = of_workload(&WORKLOADS[0], &results);
+        let lines: Vec<_> = table.lines().collect();
+        assert_eq!(
+            lines[2],
+            "|  | quicast | quicast (aws-lc) | quinn | to the best peer | quicast (aws-lc) to the best peer | to quinn |"
+        );
+        assert_eq!(lines[4], "| Gbit/s ↑ | 10.00 | 12.00 | 5.00 | **2.00** (quinn) | **2.40** (quinn) | 2.00 |");
     }
 
     #[test]

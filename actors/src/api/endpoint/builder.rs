@@ -233,6 +233,7 @@ impl EndpointBuilder {
     fn check(&self) -> Result<(), BuildError> {
         let version = self.transport.versions.iter().copied().find(|version| version.is_known());
         let version = version.ok_or(BuildError::NoVersions)?;
+        self.transport.check().map_err(BuildError::Transport)?;
         if let Some(config) = &self.server {
             if self.addresses.is_empty() && self.socket.is_none() {
                 return Err(BuildError::NoAddress);

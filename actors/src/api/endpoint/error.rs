@@ -35,6 +35,9 @@ pub enum BuildError {
     /// No version is to be spoken.
     #[error("the transport settings name no QUIC version that is known here: leave `versions` at its default")]
     NoVersions,
+    /// No connection can be had with the transport settings.
+    #[error(transparent)]
+    Transport(transport::config::ConfigError),
     /// Connection ids have one byte for the shard.
     #[error("{shards} shards for {addresses} addresses are too many: at most 255 in all")]
     TooManyShards {
