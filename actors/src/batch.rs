@@ -30,8 +30,8 @@ pub(crate) const RECEIVE_BUFFERS: usize = 256;
 /// Send buffers of a shard, at most.
 pub(crate) const SEND_BUFFERS: usize = 64;
 
-/// Buffers that a shard on which nothing happens keeps, each way.
-const KEPT: usize = 4;
+/// Buffers that a shard on which nothing happens keeps, each way: what a lone request needs.
+const KEPT: usize = 1;
 /// How many buffers that are still in use are asked before a new one is made, or none is given.
 const ASKED: usize = 4;
 
@@ -87,6 +87,11 @@ impl ReceivePool {
         part
     }
 
+    /// Nothing happens: one buffer is enough.
+    pub(crate) fn rest(&self) {
+        self.0.rest();
+    }
+
     fn reclaim(&self) -> Option<BytesMut> {
         let mut lent = self.0.lent.borrow_mut();
         for _ in 0..ASKED.min(lent.len()) {
@@ -124,7 +129,7 @@ impl Tally for ReceiveBuffers {
 }
 
 impl ReceiveBuffers {
-    /// Nothing happens: a few buffers are enough.
+    /// See [`ReceivePool::rest`].
     fn rest(&self) {
         let (mut free, mut lent) = (self.free.borrow_mut(), self.lent.borrow_mut());
         let before = free.len() + lent.len();

@@ -329,6 +329,11 @@ impl BufferShare {
         &self.meter
     }
 
+    /// The same, to keep.
+    pub(crate) fn shared_meter(&self) -> Rc<Meter> {
+        Rc::clone(&self.meter)
+    }
+
     /// As [`Meter::buffers`].
     pub(crate) fn change(&mut self, changes: &BufferCounters) {
         self.receive = self.receive.wrapping_add(changes.buffered_receive);

@@ -68,7 +68,7 @@ struct Newly {
     mtu_probe: Option<u16>,
 }
 
-impl<T> Recovery<T> {
+impl<T: 'static> Recovery<T> {
     /// An ACK frame arrived, in a packet that could be opened.
     ///
     /// It costs as much as it has ranges and newly acknowledged packets, however wide the ranges are.
@@ -148,7 +148,7 @@ impl<T> Recovery<T> {
         let mut newly = Newly::default();
         let beside = !self.handshake_confirmed;
         let Self { spaces, persistent, .. } = self;
-        let space = &mut spaces[id.index()];
+        let space = &mut spaces[id];
         let path_start = space.path_start;
         let floor = space.floor();
         for range in ranges {

@@ -50,6 +50,7 @@ pub mod rtt;
 mod sent;
 mod space;
 pub mod space_id;
+pub mod spaces;
 #[cfg(test)]
 mod tests;
 mod timer;
@@ -65,4 +66,5 @@ pub use recovery::Recovery;
 pub use rtt::Rtt;
 pub use sent::SentPacket;
 pub use space_id::SpaceId;
+pub use spaces::Spaces;
 pub use timer::{Deadline, DeadlineKind};

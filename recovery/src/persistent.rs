@@ -1,5 +1,6 @@
 //! [`Persistent`]: whether all packets of a long time were lost (RFC 9002 §7.6).
 
+use alloc::boxed::Box;
 use core::time::Duration;
 
 use codec::Time;
@@ -18,14 +19,21 @@ const REMEMBERED: usize = 16;
 pub(crate) struct Persistent {
     /// When the first ack-eliciting packet of the run was sent.
     runs: [Option<Time>; 3],
+    /// Of the handshake.
+    acknowledged: Option<Box<Acknowledged>>,
+}
+
+/// When the last few packets were sent that were acknowledged beside another space.
+#[derive(Clone, Debug)]
+struct Acknowledged {
     /// `Time::MAX` where there is none: it lies between no two others.
-    acknowledged: [Time; REMEMBERED],
+    sent_at: [Time; REMEMBERED],
     oldest: usize,
 }
 
 impl Persistent {
     pub(crate) const fn new() -> Self {
-        Self { runs: [None; 3], acknowledged: [Time::MAX; REMEMBERED], oldest: 0 }
+        Self { runs: [None; 3], acknowledged: None }
     }
 
     /// Going through a space in order, an acknowledged packet was met: the run ends.
@@ -34,9 +42,11 @@ impl Persistent {
     }
 
     /// A packet was acknowledged while more than one space exists.
-    pub(crate) const fn on_acknowledged_beside(&mut self, sent_at: Time) {
-        self.acknowledged[self.oldest] = sent_at;
-        self.oldest = (self.oldest + 1) % REMEMBERED;
+    pub(crate) fn on_acknowledged_beside(&mut self, sent_at: Time) {
+        let none = || Box::new(Acknowledged { sent_at: [Time::MAX; REMEMBERED], oldest: 0 });
+        let known = self.acknowledged.get_or_insert_with(none);
+        known.sent_at[known.oldest] = sent_at;
+        known.oldest = (known.oldest + 1) % REMEMBERED;
     }
 
     /// Going through a space in order, an ack-eliciting packet is lost. Whether that makes congestion persistent,
@@ -54,10 +64,11 @@ impl Persistent {
         if first_rtt_sample_at.is_none_or(|first| sent_at <= first) {
             return false;
         }
-        let acknowledged = self.acknowledged;
-        let run = self.run(space);
+        let Self { runs, acknowledged } = self;
+        let beside = |start| acknowledged.iter().flat_map(|known| known.sent_at).any(|at| start < at && at < sent_at);
+        let run = &mut runs[space.index()];
         let start = match *run {
-            Some(start) if !acknowledged.iter().any(|&at| start < at && at < sent_at) => start,
+            Some(start) if !beside(start) => start,
             _ => {
                 *run = Some(sent_at);
                 return false;
@@ -74,8 +85,8 @@ impl Persistent {
     }
 
     /// From here on there is one space.
-    pub(crate) const fn leave_handshake(&mut self) {
-        self.acknowledged = [Time::MAX; REMEMBERED];
+    pub(crate) fn leave_handshake(&mut self) {
+        self.acknowledged = None;
     }
 
     const fn run(&mut self, space: SpaceId) -> &mut Option<Time> {

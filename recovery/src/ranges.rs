@@ -129,6 +129,11 @@ impl Ranges {
         self.ranges.iter().map(|&(start, end)| start..=end)
     }
 
+    /// Gives back room that no range is in.
+    pub(crate) fn shrink(&mut self) {
+        self.ranges.shrink_to_fit();
+    }
+
     fn range_with(&self, number: u64) -> Option<(u64, u64)> {
         let above = self.ranges.partition_point(|&(start, _)| start <= number);
         let &(start, end) = self.ranges.get(above.checked_sub(1)?)?;

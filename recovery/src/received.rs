@@ -6,6 +6,7 @@ use core::time::Duration;
 use codec::Time;
 
 use crate::ecn::{Ecn, EcnCounts};
+use crate::spaces::PerSpace;
 use crate::{Ranges, SpaceId};
 
 /// Ranges of received numbers that are kept for one space; the lowest make room (RFC 9000 §13.2.3).
@@ -36,6 +37,18 @@ pub struct Received {
     ack_sent_at: Option<Time>,
 }
 
+impl PerSpace for Received {
+    const GONE: &'static Self = &Self::new(SpaceId::Handshake);
+
+    fn new(space: SpaceId) -> Self {
+        Self::new(space)
+    }
+
+    fn gone() -> Self {
+        Self::new(SpaceId::Handshake)
+    }
+}
+
 impl Received {
     /// A space in which nothing arrived.
     pub const fn new(space: SpaceId) -> Self {
@@ -52,6 +65,11 @@ impl Received {
             deadline: None,
             ack_sent_at: None,
         }
+    }
+
+    /// Gives back room that no range is in.
+    pub fn shrink(&mut self) {
+        self.ranges.shrink();
     }
 
     /// Whether a packet of this number may be processed: it is no duplicate, and not so old that it cannot be told.

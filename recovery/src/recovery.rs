@@ -10,17 +10,17 @@ use crate::ecn;
 use crate::persistent::Persistent;
 use crate::sent::{Facts, SentPacket, Slot, State};
 use crate::space::Space;
-use crate::{Config, Outcome, Rtt, SpaceId};
+use crate::{Config, Outcome, Rtt, SpaceId, Spaces};
 
 /// Everything sent and not yet judged, in all three spaces (RFC 9002 appendix A).
 ///
 /// `T` is what a packet carried, to whoever filled it; recovery only stores it and gives it back, once, in an
 /// [`Outcome`] or for a probe.
 #[derive(Debug)]
-pub struct Recovery<T> {
+pub struct Recovery<T: 'static> {
     pub(crate) config: Config,
     pub(crate) side: Side,
-    pub(crate) spaces: [Space<T>; 3],
+    pub(crate) spaces: Spaces<Space<T>>,
     pub(crate) rtt: Rtt,
     pub(crate) delivery: Delivery,
     pub(crate) ecn: ecn::Validation,
@@ -37,14 +37,14 @@ pub struct Recovery<T> {
     pub(crate) amplification_blocked: bool,
 }
 
-impl<T> Recovery<T> {
+impl<T: 'static> Recovery<T> {
     /// A connection that sent nothing yet.
     pub fn new(side: Side, config: Config) -> Self {
         Self {
             rtt: Rtt::new(config.initial_rtt),
             config,
             side,
-            spaces: [Space::new(), Space::new(), Space::new()],
+            spaces: Spaces::new(),
             delivery: Delivery::default(),
             ecn: ecn::Validation::new(),
             persistent: Persistent::new(),
@@ -77,13 +77,13 @@ impl<T> Recovery<T> {
         self.space(space).sent.next()
     }
 
-    /// The largest number that the peer acknowledged.
-    pub const fn largest_acknowledged(&self, space: SpaceId) -> Option<u64> {
+    /// The largest number that the peer acknowledged; none in the spaces of a handshake that was left behind.
+    pub fn largest_acknowledged(&self, space: SpaceId) -> Option<u64> {
         self.space(space).largest_acknowledged
     }
 
     /// Whether an ack-eliciting packet of the space is in flight, on whichever path.
-    pub const fn has_ack_eliciting_in_flight(&self, space: SpaceId) -> bool {
+    pub fn has_ack_eliciting_in_flight(&self, space: SpaceId) -> bool {
         self.space(space).awaited > 0
     }
 
@@ -163,6 +163,9 @@ impl<T> Recovery<T> {
         let space = self.space_mut(space_id);
         space.discarded = true;
         space.sent.shrink();
+        if self.space(SpaceId::Initial).discarded && self.space(SpaceId::Handshake).discarded {
+            self.spaces.leave_handshake();
+        }
     }
 
     /// The packets of a space will not be answered: after a Retry those of the Initial space, after a rejection of
@@ -240,7 +243,7 @@ impl<T> Recovery<T> {
         //= https://www.rfc-editor.org/rfc/rfc9000#section-9.4
         //# Packets sent on the old path MUST NOT contribute to congestion control or RTT
         //# estimation for the new path.
-        for space in &mut self.spaces {
+        for space in self.spaces.iter_mut() {
             space.path_start = space.sent.next();
             space.lost.clear();
             // What is still awaited is asked for again on the new path, in its own time.
@@ -259,16 +262,17 @@ impl<T> Recovery<T> {
 
     /// Gives back memory that was needed for more packets than are in flight now.
     pub fn shrink(&mut self) {
-        for space in &mut self.spaces {
+        for space in self.spaces.iter_mut() {
             space.sent.shrink();
+            space.lost.shrink();
         }
     }
 
-    pub(crate) const fn space(&self, id: SpaceId) -> &Space<T> {
-        &self.spaces[id.index()]
+    pub(crate) fn space(&self, id: SpaceId) -> &Space<T> {
+        &self.spaces[id]
     }
 
-    pub(crate) const fn space_mut(&mut self, id: SpaceId) -> &mut Space<T> {
-        &mut self.spaces[id.index()]
+    pub(crate) fn space_mut(&mut self, id: SpaceId) -> &mut Space<T> {
+        &mut self.spaces[id]
     }
 }

@@ -178,8 +178,13 @@ impl<T> Ring<T> {
         (first..).zip(self.slots.drain(..))
     }
 
-    /// Gives back memory beyond what is used.
+    /// Forgets packets that nobody waits for, and gives back memory beyond what is used.
     pub(crate) fn shrink(&mut self) {
+        // Nobody owes an answer to what does not ask for one.
+        if self.slots.iter().all(|slot| !slot.facts.ack_eliciting) {
+            self.first = self.next();
+            self.slots.clear();
+        }
         self.slots.shrink_to_fit();
     }
 }

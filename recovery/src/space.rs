@@ -1,11 +1,14 @@
 //! [`Space`]: what recovery knows of one packet number space.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use core::ops::RangeInclusive;
 
 use codec::Time;
 
+use crate::SpaceId;
 use crate::sent::Ring;
+use crate::spaces::PerSpace;
 
 /// Skipped numbers that are remembered for each space.
 const SKIPPED: usize = 8;
@@ -29,8 +32,20 @@ pub(crate) struct Space<T> {
     pub(crate) discarded: bool,
 }
 
+impl<T: 'static> PerSpace for Space<T> {
+    const GONE: &'static Self = &Self::empty(true);
+
+    fn new(_: SpaceId) -> Self {
+        Self::empty(false)
+    }
+
+    fn gone() -> Self {
+        Self::empty(true)
+    }
+}
+
 impl<T> Space<T> {
-    pub(crate) const fn new() -> Self {
+    const fn empty(discarded: bool) -> Self {
         Self {
             sent: Ring::new(),
             skipped: Skipped::new(),
@@ -40,7 +55,7 @@ impl<T> Space<T> {
             awaited: 0,
             last_ack_eliciting_at: Time::ZERO,
             loss_at: None,
-            discarded: false,
+            discarded,
         }
     }
 
@@ -52,7 +67,13 @@ impl<T> Space<T> {
 
 /// The last few numbers that were left out on purpose (RFC 9000 §21.4).
 #[derive(Debug)]
-pub(crate) struct Skipped {
+pub(crate) struct Skipped(
+    /// Most connections never send so many packets that one is left out.
+    Option<Box<Numbers>>,
+);
+
+#[derive(Debug)]
+struct Numbers {
     /// Ascending from `oldest` on, cyclically; `NONE` where there is none yet.
     numbers: [u64; SKIPPED],
     oldest: usize,
@@ -63,20 +84,22 @@ const NONE: u64 = u64::MAX;
 
 impl Skipped {
     const fn new() -> Self {
-        Self { numbers: [NONE; SKIPPED], oldest: 0 }
+        Self(None)
     }
 
-    pub(crate) const fn push(&mut self, number: u64) {
-        self.numbers[self.oldest] = number;
-        self.oldest = (self.oldest + 1) % SKIPPED;
+    pub(crate) fn push(&mut self, number: u64) {
+        let none = || Box::new(Numbers { numbers: [NONE; SKIPPED], oldest: 0 });
+        let known = self.0.get_or_insert_with(none);
+        known.numbers[known.oldest] = number;
+        known.oldest = (known.oldest + 1) % SKIPPED;
     }
 
     pub(crate) fn any_in(&self, numbers: &RangeInclusive<u64>) -> bool {
-        self.numbers.iter().any(|number| numbers.contains(number))
+        self.0.as_ref().is_some_and(|known| known.numbers.iter().any(|number| numbers.contains(number)))
     }
 
     fn first(&self) -> u64 {
-        self.numbers[self.oldest].min(self.numbers[0])
+        self.0.as_ref().map_or(NONE, |known| known.numbers[known.oldest].min(known.numbers[0]))
     }
 }
 
@@ -127,6 +150,10 @@ impl LostPackets {
 
     pub(crate) fn clear(&mut self) {
         self.packets = VecDeque::new();
+    }
+
+    pub(crate) fn shrink(&mut self) {
+        self.packets.shrink_to_fit();
     }
 
     fn first(&self) -> u64 {

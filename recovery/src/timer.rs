@@ -36,7 +36,7 @@ pub enum DeadlineKind {
     Probe,
 }
 
-impl<T> Recovery<T> {
+impl<T: 'static> Recovery<T> {
     /// The probe timeout of the Application space, max_ack_delay included, without back-off: the unit of many other
     /// timeouts (RFC 9000 §10.2, RFC 9001 §6.1).
     pub fn pto(&self) -> Duration {

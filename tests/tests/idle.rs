@@ -53,6 +53,16 @@ fn a_quiet_connection_rests_and_works_as_before_when_it_wakes() {
 }
 
 #[test]
+fn a_connection_that_was_not_used_yet_keeps_no_packets_for_its_rest() {
+    let mut pair = Pair::established(&Settings::new(1));
+    // Less than it takes to come to rest.
+    let is_empty = pair.run(Duration::from_millis(800), |pair| {
+        [&pair.client.nodes[0], &pair.server.nodes[0]].iter().all(|node| node.connection.sent_packets() == 0)
+    });
+    assert!(is_empty);
+}
+
+#[test]
 fn the_smaller_timeout_holds_and_zero_is_none() {
     for (client, server, holds) in [(10, 60, Some(10)), (60, 10, Some(10)), (0, 20, Some(20)), (0, 0, None)] {
         let config = |seconds| Config { max_idle_timeout: Duration::from_secs(seconds), ..Config::default() };

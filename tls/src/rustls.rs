@@ -162,26 +162,28 @@ pub(crate) enum Secrets {
 }
 
 impl Secrets {
-    /// The keys of the next key phase, as often as they are asked for.
-    pub(crate) fn next(&self) -> PacketKeys {
+    /// The key to open packets of the next key phase with, as often as it is asked for.
+    pub(crate) fn next_remote(&self) -> PacketKey {
         match self {
-            Self::Negotiated(secrets) => {
-                let keys = secrets.clone().next_packet_keys();
-                PacketKeys { local: PacketKey(keys.local), remote: PacketKey(keys.remote) }
-            }
+            Self::Negotiated(secrets) => PacketKey(secrets.clone().next_packet_keys().remote),
             Self::Public { side, version, seed, generation } => {
-                let keys = public_keys(*side, *version, *seed, *generation);
-                PacketKeys { local: keys.local.packet, remote: keys.remote.packet }
+                public_keys(*side, *version, *seed, *generation).remote.packet
             }
         }
     }
 
-    /// The next key phase has begun.
-    pub(crate) fn advance(&mut self) {
+    /// The next key phase begins, with these keys.
+    pub(crate) fn advance(&mut self) -> PacketKeys {
         match self {
-            // Its keys are made once more to get on to the next ones; an update is rare.
-            Self::Negotiated(secrets) => drop(secrets.next_packet_keys()),
-            Self::Public { generation, .. } => *generation += 1,
+            Self::Negotiated(secrets) => {
+                let keys = secrets.next_packet_keys();
+                PacketKeys { local: PacketKey(keys.local), remote: PacketKey(keys.remote) }
+            }
+            Self::Public { side, version, seed, generation } => {
+                let keys = public_keys(*side, *version, *seed, *generation);
+                *generation += 1;
+                PacketKeys { local: keys.local.packet, remote: keys.remote.packet }
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use codec::cursor::Writer;
 use codec::frame::{Datagram, Frame};
 
+use crate::lazy::Untouched;
 use crate::limits;
 use crate::token::{Token, Tokens};
 
@@ -36,6 +37,10 @@ pub(crate) struct Datagrams {
     incoming: Queue,
 }
 
+impl Untouched for Datagrams {
+    const VALUE: &'static Self = &Self { outgoing: Queue::EMPTY, incoming: Queue::EMPTY };
+}
+
 /// First in, first out; when full, the oldest goes: a late datagram is worth least.
 #[derive(Debug, Default)]
 struct Queue {
@@ -44,6 +49,8 @@ struct Queue {
 }
 
 impl Queue {
+    const EMPTY: Self = Self { queue: VecDeque::new(), bytes: 0 };
+
     /// Adds one and says how many had to go for it.
     fn push(&mut self, data: Bytes) -> u64 {
         let mut dropped = 0;

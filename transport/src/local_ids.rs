@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use crate::error::TransportError;
 use crate::limits::ISSUED_CONNECTION_IDS;
 use crate::reset::ResetKey;
-use crate::router::{IdGenerator, RouteChange};
+use crate::router::{IdGenerator, RouteChange, next_change};
 use crate::token::{Token, Tokens};
 
 /// The ids of one connection that lead to us.
@@ -22,7 +22,7 @@ use crate::token::{Token, Tokens};
 pub struct LocalIds {
     first: ConnectionId,
     active: SmallVec<[Issued; ISSUED_CONNECTION_IDS as usize]>,
-    routes: SmallVec<[RouteChange; ISSUED_CONNECTION_IDS as usize]>,
+    routes: Vec<RouteChange>,
     next_sequence: u64,
     // The sequence numbers below were sent to the peer, so it may name them.
     announced: u64,
@@ -52,7 +52,7 @@ impl LocalIds {
         Self {
             first: initial,
             active,
-            routes: SmallVec::new(),
+            routes: Vec::new(),
             next_sequence: 1,
             announced: 1,
             retire_prior_to: 0,
@@ -140,7 +140,7 @@ impl LocalIds {
 
     /// The next change for the router. To be drained before any packet leaves.
     pub fn poll_route(&mut self) -> Option<RouteChange> {
-        if self.routes.is_empty() { None } else { Some(self.routes.remove(0)) }
+        next_change(&mut self.routes)
     }
 
     /// The next NEW_CONNECTION_ID to send, if there is one. It stays the next until [`Self::on_sent`].

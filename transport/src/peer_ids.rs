@@ -9,7 +9,7 @@ use crate::error::TransportError;
 use crate::limits::{ACTIVE_CONNECTION_IDS, RETIRED_CONNECTION_IDS};
 use crate::path::PathIndex;
 use crate::reset::{TokensInUse, is_same_token};
-use crate::router::RouteChange;
+use crate::router::{RouteChange, next_change};
 use crate::token::{Token, Tokens};
 
 /// The peer's ids: which path uses which, which are spare, and which have to be given back.
@@ -22,7 +22,7 @@ pub struct PeerIds {
     used_by: [Option<u64>; PathIndex::NAMES],
     current: PathIndex,
     tokens: TokensInUse,
-    routes: SmallVec<[RouteChange; 2]>,
+    routes: Vec<RouteChange>,
     retiring: Vec<Retiring>,
     retire_prior_to: u64,
     seen: Seen,
@@ -67,7 +67,7 @@ impl PeerIds {
             used_by,
             current: PathIndex::FIRST,
             tokens: TokensInUse::new(),
-            routes: SmallVec::new(),
+            routes: Vec::new(),
             retiring: Vec::new(),
             retire_prior_to: 0,
             seen: Seen::default(),
@@ -234,7 +234,7 @@ impl PeerIds {
 
     /// The next change for the router: reset tokens of ids that came into use or went out of it.
     pub fn poll_route(&mut self) -> Option<RouteChange> {
-        if self.routes.is_empty() { None } else { Some(self.routes.remove(0)) }
+        next_change(&mut self.routes)
     }
 
     /// The reset tokens of all ids in use.

@@ -56,6 +56,18 @@ pub enum RouteChange {
     RemoveResetToken(ResetToken),
 }
 
+/// Takes the first change that is to be said. They are rare, so what is empty keeps no room.
+pub(crate) fn next_change(changes: &mut Vec<RouteChange>) -> Option<RouteChange> {
+    if changes.is_empty() {
+        return None;
+    }
+    let next = changes.remove(0);
+    if changes.is_empty() {
+        *changes = Vec::new();
+    }
+    Some(next)
+}
+
 /// The name is taken by another connection; nothing was changed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct NameTaken;

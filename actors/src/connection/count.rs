@@ -41,12 +41,29 @@ pub(crate) struct Count {
     told: Time,
     state: State,
     closed: bool,
-    totals: ConnectionStats,
     pub(crate) congestion: &'static str,
     pub(crate) congestion_state: &'static str,
     open: Option<Share>,
+    /// While there is anything in them.
+    levels: Option<Box<Levels>>,
+}
+
+/// What the connection adds to the gauges of streams.
+#[derive(Debug)]
+struct Levels {
     streams: [[Share; 2]; 2],
     send_buffered: Share,
+}
+
+impl Levels {
+    fn new(metrics: &ShardMetrics) -> Box<Self> {
+        let streams = [Initiator::Local, Initiator::Peer].map(|initiator| {
+            [StreamType::Bidirectional, StreamType::Unidirectional]
+                .map(|direction| metrics.stream.open[(direction, initiator)].share())
+        });
+        let send_buffered = metrics.connection.buffered[telemetry::connection::Buffer::PacketPool].share();
+        Box::new(Self { streams, send_buffered })
+    }
 }
 
 fn role(side: Side) -> Role {
@@ -64,12 +81,6 @@ impl Count {
         meter: Rc<Meter>,
         now: Time,
     ) -> Self {
-        let metrics = meter.metrics();
-        let streams = [Initiator::Local, Initiator::Peer].map(|initiator| {
-            [StreamType::Bidirectional, StreamType::Unidirectional]
-                .map(|direction| metrics.stream.open[(direction, initiator)].share())
-        });
-        let send_buffered = metrics.connection.buffered[telemetry::connection::Buffer::PacketPool].share();
         Self {
             port,
             began: now,
@@ -78,12 +89,10 @@ impl Count {
             told: Time::ZERO,
             state: machine.state(),
             closed: false,
-            totals: ConnectionStats::default(),
             congestion: congestion.0,
             congestion_state: congestion.1,
             open: None,
-            streams,
-            send_buffered,
+            levels: None,
             meter,
         }
     }
@@ -114,13 +123,18 @@ impl Count {
         if !stats.is_untouched() {
             self.add(&stats, machine.side());
         }
-        let open = machine.ledger().open_streams();
-        for (shares, counts) in self.streams.iter().zip(open) {
+        let (open, send_buffered) = (machine.ledger().open_streams(), machine.ledger().send_buffered());
+        if send_buffered == 0 && open.iter().flatten().all(|count| *count == 0) {
+            self.levels = None;
+            return;
+        }
+        let levels = self.levels.get_or_insert_with(|| Levels::new(self.meter.metrics()));
+        for (shares, counts) in levels.streams.iter().zip(open) {
             for (share, count) in shares.iter().zip(counts) {
                 share.set(count);
             }
         }
-        self.send_buffered.set(machine.ledger().send_buffered());
+        levels.send_buffered.set(send_buffered);
     }
 
     fn sample(&self, machine: &Connection) {
@@ -146,9 +160,9 @@ impl Count {
             datagram_size: machine.datagram_size(),
             max_datagram: machine.max_datagram_length(),
             limited_by: machine.limited_by().as_str(),
-            counters: self.totals,
+            counters: ConnectionStats::default(),
         };
-        self.port.update_facts(|known| *known = facts);
+        self.port.update_facts(|known| *known = Facts { counters: known.counters, ..facts });
     }
 
     fn on_state(&mut self, machine: &Connection, now: Time) {
@@ -258,7 +272,7 @@ impl Count {
         for (direction, count) in [Direction::Sent, Direction::Received].into_iter().zip(stats.datagrams_dropped) {
             metrics.connection.datagrams_dropped[(direction, DatagramDrop::QueueFull)].add(count);
         }
-        self.totals.add(stats);
+        self.port.update_facts(|known| known.counters.add(stats));
     }
 
     /// A deadline was reached.

@@ -76,13 +76,20 @@ pub(crate) struct ConnectionActor {
     congestion: Option<Addr<CongestionActor>>,
     /// Which controller's answers count: one up for each new one.
     path: u32,
-    buffers: Option<BufferConfig>,
-    first_controller: Option<Box<dyn congestion::Controller>>,
+    /// Until the actor has started.
+    first: Option<Box<First>>,
     turn: Turn,
     failed: bool,
     switch: Option<SetCongestion>,
     armed: Option<Time>,
     waits_for_buffer: bool,
+}
+
+/// What the other actors of a connection are started with.
+#[derive(Debug)]
+struct First {
+    controller: Box<dyn congestion::Controller>,
+    buffers: BufferConfig,
 }
 
 /// What is behind the panic boundary.
@@ -113,8 +120,7 @@ impl ConnectionActor {
             streams: None,
             congestion: None,
             path: 0,
-            buffers: Some(buffers),
-            first_controller: Some(controller),
+            first: Some(Box::new(First { controller, buffers })),
             turn: Turn::None,
             failed: false,
             switch: None,
@@ -218,19 +224,17 @@ impl Actor for ConnectionActor {
     fn started(&mut self, context: &mut Self::Context) {
         self.stage.meter.started(ActorType::Connection);
         let address = context.address();
-        let buffers = self.buffers.take().unwrap_or_default();
+        let Some(first) = self.first.take() else { return };
         let neighbours = crate::streams::Neighbours {
             outputs: address.clone().recipient(),
             promoted: address.clone().recipient(),
             close: address.clone().recipient(),
             down: address.clone().recipient(),
         };
-        let machine = Streams::new(self.port.side(), buffers);
+        let machine = Streams::new(self.port.side(), first.buffers);
         let streams = StreamsActor::new(machine, self.port.clone(), neighbours, self.stage.meter.clone()).start();
         self.streams = Some(streams.clone());
-        if let Some(controller) = self.first_controller.take() {
-            self.start_congestion(context, controller);
-        }
+        self.start_congestion(context, first.controller);
         self.register(context);
         self.port.connect_orders(Orders { work: streams.recipient(), connection: ConnectionOrders::new(address) });
         turn::end_turns(context);

@@ -395,9 +395,9 @@ impl ConnectionPort {
         dropped
     }
 
-    pub(crate) fn set_handshake(&self, data: HandshakeData) {
+    pub(crate) fn set_handshake(&self, data: Arc<HandshakeData>) {
         let mut state = self.state.lock();
-        state.handshake = Some(Arc::new(data));
+        state.handshake = Some(data);
         let wakers = std::mem::take(&mut state.watchers);
         drop(state);
         wake(wakers);
@@ -445,6 +445,8 @@ fn tell(mut state: MutexGuard<'_, State>) {
 fn watch(wakers: &mut Vec<Waker>, context: &Context<'_>) {
     let waker = context.waker();
     if !wakers.iter().any(|known| known.will_wake(waker)) {
+        // Mostly it is the only one, and it may wait as long as the connection lives.
+        wakers.reserve_exact(1);
         wakers.push(waker.clone());
     }
 }

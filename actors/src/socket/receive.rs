@@ -3,7 +3,7 @@
 //! One batch is one `recvmmsg`: up to 16 buffers, each with up to 64 datagrams of one sender; one with nothing in it takes
 //! a place like any other. After each batch the stream lets everybody else on the thread run.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use futures_core::Stream;
+use telemetry::ShardMetrics;
 use telemetry::socket::{Codepoint, Operation};
 use tokio::time::{Sleep, sleep};
 use transport::output::ReceivedDatagrams;
@@ -24,7 +25,7 @@ use super::udp::RECEIVE_MESSAGES;
 use crate::batch::{BUFFER_SIZE, ReceivePool};
 use crate::clock;
 use crate::credit::Credit;
-use crate::meter::Meter;
+use crate::meter::{Meter, Tally};
 
 /// A buffer that is filled less than this is not lent: what is in it is copied, so that a lone datagram does not keep 64 KiB
 /// from being used. It is cheaper as well (`docs/adr/0001-batch-and-credit-sizes.md`).
@@ -39,16 +40,54 @@ pub(super) struct Incoming {
     credit: Credit,
     meter: Rc<Meter>,
     tally: Rc<SocketTally>,
-    /// Whole buffers, ready to be filled.
-    buffers: Vec<BytesMut>,
-    /// What the last call said about them.
+    offer: Rc<Offer>,
+    /// What the last call said about the buffers.
     received: Vec<Received>,
-    /// How many buffers to offer: doubled whenever all were filled, so that a quiet endpoint does not hold a megabyte.
-    offered: usize,
     /// Others' turn.
     yields: bool,
     pause: Option<Pin<Box<Sleep>>>,
     errors: u32,
+}
+
+/// What the next call may fill. A shard that comes to rest takes it away.
+#[derive(Debug)]
+struct Offer {
+    pool: ReceivePool,
+    /// Whole buffers.
+    buffers: RefCell<Vec<BytesMut>>,
+    /// How many there should be: doubled whenever all were filled, so that a quiet endpoint does not hold a megabyte.
+    size: Cell<usize>,
+}
+
+impl Offer {
+    /// Makes buffers ready. There is always one, or what one connection's application does not read would stop all others.
+    fn prepare(&self) {
+        let mut buffers = self.buffers.borrow_mut();
+        while buffers.len() < self.size.get()
+            && let Some(buffer) = self.pool.take()
+        {
+            buffers.push(buffer);
+        }
+        if buffers.is_empty() {
+            buffers.push(BytesMut::zeroed(BUFFER_SIZE));
+        }
+    }
+
+    fn take_back(&self) {
+        for buffer in self.buffers.borrow_mut().drain(..) {
+            self.pool.give_back(buffer);
+        }
+    }
+}
+
+impl Tally for Offer {
+    fn flush(&self, _: &ShardMetrics) {}
+
+    fn give_back(&self) {
+        self.size.set(1);
+        self.take_back();
+        self.pool.rest();
+    }
 }
 
 impl Incoming {
@@ -59,30 +98,23 @@ impl Incoming {
         meter: Rc<Meter>,
         tally: Rc<SocketTally>,
     ) -> Self {
+        let offer = Rc::new(Offer {
+            pool: pool.clone(),
+            buffers: RefCell::new(Vec::with_capacity(RECEIVE_MESSAGES)),
+            size: Cell::new(1),
+        });
+        meter.add_tally(&offer);
         Self {
             socket,
             pool,
             credit,
             meter,
             tally,
-            buffers: Vec::with_capacity(RECEIVE_MESSAGES),
+            offer,
             received: Vec::with_capacity(RECEIVE_MESSAGES),
-            offered: 1,
             yields: false,
             pause: None,
             errors: 0,
-        }
-    }
-
-    /// Makes buffers ready. There is always one, or what one connection's application does not read would stop all others.
-    fn prepare(&mut self) {
-        while self.buffers.len() < self.offered
-            && let Some(buffer) = self.pool.take()
-        {
-            self.buffers.push(buffer);
-        }
-        if self.buffers.is_empty() {
-            self.buffers.push(BytesMut::zeroed(BUFFER_SIZE));
         }
     }
 
@@ -108,11 +140,13 @@ impl Incoming {
     fn batch(&mut self) -> DatagramsReceived {
         let at = clock::now();
         self.count();
-        if self.received.len() == self.offered {
-            self.offered = (self.offered * 2).min(RECEIVE_MESSAGES);
+        let size = &self.offer.size;
+        if self.received.len() == size.get() {
+            size.set((size.get() * 2).min(RECEIVE_MESSAGES));
         }
-        let Self { received, buffers, pool, .. } = self;
-        let batch = received.iter().zip(buffers).map(|(received, buffer)| ReceivedDatagrams {
+        let Self { received, offer, pool, .. } = self;
+        let mut buffers = offer.buffers.borrow_mut();
+        let batch = received.iter().zip(buffers.iter_mut()).map(|(received, buffer)| ReceivedDatagrams {
             remote: received.remote,
             local: received.local,
             ecn: received.ecn,
@@ -148,8 +182,11 @@ impl Stream for Incoming {
         loop {
             ready!(this.poll_pause(cx));
             ready!(this.credit.poll_available(cx));
-            this.prepare();
-            let result = this.socket.borrow_mut().poll_receive(cx, &mut this.buffers, &mut this.received);
+            this.offer.prepare();
+            let result = {
+                let mut buffers = this.offer.buffers.borrow_mut();
+                this.socket.borrow_mut().poll_receive(cx, &mut buffers, &mut this.received)
+            };
             match ready!(result) {
                 Ok(()) => {
                     this.errors = 0;
@@ -167,9 +204,7 @@ impl Stream for Incoming {
 
 impl Drop for Incoming {
     fn drop(&mut self) {
-        for buffer in self.buffers.drain(..) {
-            self.pool.give_back(buffer);
-        }
+        self.offer.take_back();
     }
 }
 

@@ -144,6 +144,23 @@ fn a_lone_datagram_does_not_occupy_a_whole_buffer() {
 }
 
 #[test]
+fn a_quiet_shard_takes_back_the_buffers_that_stood_ready() {
+    const USED: &str = "quicast_socket_buffers{state=\"used\"}";
+    paused(async {
+        let (mut stage, wire) = on_wire(100);
+        for _ in 0..50 {
+            assert!(wire.deliver(datagrams(b"hello", 5)));
+        }
+        stage.received(50 * 5).await;
+        assert!(stage.meter.value(USED) > 1.0);
+        stage.meter.give_back();
+        assert_eq!(stage.meter.value(USED), 0.0);
+        assert!(wire.deliver(datagrams(b"again", 5)));
+        assert_eq!(&stage.received(5).await[0].buffer[..], b"again");
+    });
+}
+
+#[test]
 fn without_credit_nothing_is_read_and_the_kernel_drops() {
     paused(async {
         let (mut stage, wire) = on_wire(100);

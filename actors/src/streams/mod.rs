@@ -55,12 +55,11 @@ struct State {
     ports: HashMap<StreamId, Arc<StreamPort>, foldhash::fast::FixedState>,
     promoted: HashMap<StreamId, Addr<StreamActor>, foldhash::fast::FixedState>,
     outputs: Vec<StreamOutput>,
+    /// Reused from one stream to the next: what was received or written. Empty in between.
     chunks: Vec<Bytes>,
-    written: Vec<Bytes>,
     close_when_idle: bool,
     neighbours: Rc<Neighbours>,
     held: BufferShare,
-    meter: Rc<Meter>,
 }
 
 impl StreamsActor {
@@ -73,11 +72,9 @@ impl StreamsActor {
             promoted: HashMap::default(),
             outputs: Vec::new(),
             chunks: Vec::new(),
-            written: Vec::new(),
             close_when_idle: false,
             neighbours: neighbours.clone(),
             held: BufferShare::new(meter.clone()),
-            meter: meter.clone(),
         };
         Self { state: Guarded::new(state), neighbours, meter, turn: Turn::None, ended: None }
     }
@@ -117,7 +114,7 @@ impl State {
             && let Some(actor) = input.id().and_then(|id| self.promoted.get(&id))
         {
             // The connection did not know yet where the stream went.
-            self.meter.sent(ActorType::Stream);
+            self.held.meter().sent(ActorType::Stream);
             actor.do_send(StreamsInput { inputs: vec![input] });
             return;
         }
@@ -129,7 +126,6 @@ impl State {
         self.ports.shrink_to_fit();
         self.promoted.shrink_to_fit();
         self.chunks = Vec::new();
-        self.written = Vec::new();
     }
 
     /// What handles did since the last time.
@@ -153,8 +149,8 @@ impl State {
     fn on_stream_work(&mut self, port: &Arc<StreamPort>) {
         let id = port.id();
         let room = self.machine.writable(id);
-        let wishes = port.take_work(room, &mut self.written);
-        self.meter.edges_full(Edge::ApplicationStreams, wishes.waits);
+        let wishes = port.take_work(room, &mut self.chunks);
+        self.held.meter().edges_full(Edge::ApplicationStreams, wishes.waits);
         if wishes.isolate {
             self.machine.isolate(id);
         }
@@ -175,7 +171,7 @@ impl State {
 
     /// Moves what the application wrote into the machine.
     fn write(&mut self, id: StreamId, finish: bool) {
-        for data in self.written.drain(..) {
+        for data in self.chunks.drain(..) {
             // Stopped or reset meanwhile: the port hears of it as an event.
             let _over = self.machine.write(id, data);
         }
@@ -196,7 +192,7 @@ impl State {
             StreamEvent::Readable { id } => self.deliver(id),
             StreamEvent::Writable { id } => {
                 let room = self.machine.writable(id);
-                if let Some(finish) = self.ports.get(&id).map(|port| port.take_written(room, &mut self.written)) {
+                if let Some(finish) = self.ports.get(&id).map(|port| port.take_written(room, &mut self.chunks)) {
                     self.write(id, finish);
                 }
             }
@@ -239,9 +235,9 @@ impl State {
             closed: context.address().recipient(),
             down: self.neighbours.down.clone(),
         };
-        let actor = StreamActor::new(buffers, port, neighbours, self.meter.clone()).start();
+        let actor = StreamActor::new(buffers, port, neighbours, self.held.shared_meter()).start();
         self.neighbours.promoted.do_send(Promoted { id, inputs: actor.clone().recipient() });
-        self.meter.sent(ActorType::Connection);
+        self.held.meter().sent(ActorType::Connection);
         self.promoted.insert(id, actor);
     }
 

@@ -69,8 +69,11 @@ pub(crate) async fn serve(connection: Connection, perf: Perf) {
 }
 
 async fn streams(connection: &Connection, perf: &Perf) {
+    // Whoever asks for nothing is not to cost the room for what serves a stream.
+    let Ok((send, receive)) = connection.accept_bi().await else { return };
     // Not a task each: what they are for is short, and a task costs more than a stream.
     let mut open = FuturesUnordered::new();
+    open.push(stream(send, receive, perf));
     loop {
         tokio::select! {
             biased;

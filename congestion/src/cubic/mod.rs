@@ -5,6 +5,7 @@ mod stage;
 #[cfg(test)]
 mod tests;
 
+use alloc::boxed::Box;
 use core::time::Duration;
 
 use codec::Time;
@@ -33,7 +34,7 @@ pub struct Cubic {
     hystart: HyStart,
     shape: Shape,
     /// What the last reduction changed, while it can be taken back.
-    undo: Option<Undo>,
+    undo: Option<Box<Undo>>,
     last_reduction: Option<Time>,
     last_turn: Time,
     /// Nothing was in flight after the last turn.
@@ -161,7 +162,7 @@ impl Cubic {
         match signal {
             Signal::Loss => {
                 self.events.loss += 1;
-                self.undo = Some(before);
+                self.undo = Some(Box::new(before));
             }
             Signal::EcnCe => {
                 // A mark is never spurious.
@@ -196,7 +197,7 @@ impl Cubic {
         //# Once the previously declared packet loss is confirmed to be spurious,
         //# CUBIC MAY restore the original values of the above-mentioned
         //# variables as follows if the current cwnd is lower than cwnd_prior.
-        let undo = *undo;
+        let undo = **undo;
         self.undo = None;
         if self.congestion_window() < self.shape.prior_window {
             self.shape = undo.shape;

@@ -480,3 +480,18 @@ fn a_short_first_sample_counts_whatever_the_peer_waited() {
     bench.report(SPACE, report, &[0..=0], 25).unwrap();
     assert_eq!(bench.recovery.rtt().smoothed(), ms(25));
 }
+
+#[test]
+fn what_nobody_has_to_answer_is_forgotten_at_rest_and_may_be_answered_all_the_same() {
+    let mut bench = Bench::measured();
+    bench.send_ack_only(200);
+    assert_eq!(bench.recovery.sent_packets(), 1);
+    bench.recovery.shrink();
+    assert_eq!((bench.recovery.sent_packets(), bench.recovery.next_number(SPACE)), (0, 2));
+    bench.send(300);
+    bench.send_ack_only(300);
+    bench.recovery.shrink();
+    assert_eq!(bench.recovery.sent_packets(), 2, "one of them is awaited");
+    bench.ack(&[0..=3], 400);
+    assert_eq!((bench.recovery.sent_packets(), bench.outcome.newly_acknowledged_packets), (0, 2));
+}

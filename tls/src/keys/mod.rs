@@ -50,14 +50,8 @@ pub struct KeyRing {
 /// What a [`KeyRing`] has done, in plain numbers. Arrays are indexed by [`Level::index`].
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Counters {
-    /// Packets opened.
-    pub opened: [u64; Level::COUNT],
     /// Packets that keys existed for and that were not authentic, or too short to be.
     pub open_failures: [u64; Level::COUNT],
-    /// Packets sealed.
-    pub sealed: [u64; Level::COUNT],
-    /// Packets that keys existed for and that were not sealed.
-    pub seal_failures: [u64; Level::COUNT],
     /// Key updates that we began.
     pub key_updates_local: u64,
     /// Key updates that the peer began.

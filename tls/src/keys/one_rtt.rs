@@ -21,7 +21,8 @@ pub(super) struct OneRtt {
     local_header: HeaderKey,
     remote_header: HeaderKey,
     current: PacketKeys,
-    next: Option<PacketKeys>,
+    /// Of the next phase, to open packets with. Its other half is made when it begins.
+    next: Option<PacketKey>,
     /// From when on the next keys exist before a packet is looked at; `None` until a packet of the current phase has come.
     derive_from: Option<Time>,
     previous: Option<Previous>,
@@ -157,7 +158,7 @@ impl OneRtt {
     /// Makes sure that the keys of the next phase exist.
     pub(super) fn derive_next(&mut self) {
         if self.next.is_none() {
-            self.next = Some(self.secrets.next());
+            self.next = Some(self.secrets.next_remote());
         }
     }
 
@@ -254,7 +255,7 @@ impl OneRtt {
         let key = match generation {
             Generation::Previous => self.previous.as_ref().map(|previous| &previous.remote),
             Generation::Current => Some(&self.current.remote),
-            Generation::Next => self.next.as_ref().map(|next| &next.remote),
+            Generation::Next => self.next.as_ref(),
         };
         key.is_some_and(|key| protection::open_payload(key, packet, unprotected.number, unprotected.payload_offset))
     }
@@ -292,9 +293,9 @@ impl OneRtt {
 
     /// Both directions move on to the next keys (RFC 9001 §6).
     pub(super) fn rotate(&mut self) {
-        let Some(next) = self.next.take() else { return };
-        self.secrets.advance();
-        let old = core::mem::replace(&mut self.current, next);
+        let Some(remote) = self.next.take() else { return };
+        let local = self.secrets.advance().local;
+        let old = core::mem::replace(&mut self.current, PacketKeys { local, remote });
         self.derive_from = None;
         self.previous = Some(Previous { remote: old.remote, until: None });
         self.phase = !self.phase;

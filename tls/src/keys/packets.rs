@@ -125,15 +125,13 @@ impl KeyRing {
             protection::seal(header_key, packet_key, number, packet, packet_number_offset, payload_offset, &mut lap)
         };
         self.stopwatch.add(&lap);
-        match result {
-            Ok(()) => self.on_sealed(level, number),
-            Err(_) => count(&mut self.counters.seal_failures, level),
+        if result.is_ok() {
+            self.on_sealed(level, number);
         }
         result
     }
 
     fn on_opened(&mut self, level: Level, opened: &Opened, now: Time) {
-        count(&mut self.counters.opened, level);
         if opened.key_phase_changed {
             self.counters.key_updates_peer += 1;
         }
@@ -147,7 +145,9 @@ impl KeyRing {
     }
 
     fn on_failure(&mut self, level: Level) -> OpenError {
-        count(&mut self.counters.open_failures, level);
+        if let Some(failures) = self.counters.open_failures.get_mut(level.index()) {
+            *failures += 1;
+        }
         let suite = match level {
             Level::Initial => self.initial.as_ref().map(|level| level.keys.remote.packet.integrity_limit()),
             Level::ZeroRtt => self.zero_rtt.as_ref().map(|level| level.keys.packet.integrity_limit()),
@@ -165,7 +165,6 @@ impl KeyRing {
     }
 
     fn on_sealed(&mut self, level: Level, number: u64) {
-        count(&mut self.counters.sealed, level);
         let sealed = match level {
             Level::Initial => self.initial.as_mut().map(|level| &mut level.sealed),
             Level::ZeroRtt => self.zero_rtt.as_mut().map(|level| &mut level.sealed),
@@ -197,10 +196,4 @@ fn local(level: Option<(&DirectionalKeys, u64)>) -> (Option<(&HeaderKey, &Packet
 
 fn last_bytes(packet: &[u8]) -> Option<[u8; 16]> {
     packet.last_chunk().copied()
-}
-
-fn count(counters: &mut [u64; Level::COUNT], level: Level) {
-    if let Some(counter) = counters.get_mut(level.index()) {
-        *counter += 1;
-    }
 }

@@ -250,7 +250,6 @@ fn a_packet_without_room_for_sample_or_tag_is_not_sealed() {
         assert_eq!(result, Err(SealError::Malformed), "{length} {number_offset} {payload_offset}");
         assert_eq!(packet, vec![0; length]);
     }
-    assert_eq!(client.counters().seal_failures[Level::OneRtt.index()], 6);
     assert_eq!(client.seal(Level::OneRtt, 0, &mut [0; 21], 1, 2), Ok(()));
 }
 

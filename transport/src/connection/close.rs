@@ -139,7 +139,7 @@ impl Connection {
         self.early = Vec::new();
         self.wanted = None;
         self.observed = None;
-        for crypto in &mut self.crypto {
+        for crypto in self.crypto.iter_mut() {
             crypto.discard();
         }
     }
@@ -193,7 +193,7 @@ impl Connection {
             let Some((packet, rest)) = datagram.split_at_mut_checked(header.end) else { return false };
             datagram = rest;
             let space = receive::space(header.kind);
-            let expected = self.received[space.index()].expected();
+            let expected = self.received[space].expected();
             let opened = self.keys.open(level_of(space), packet, header.packet_number_offset, expected, now);
             // The keys of this one may be gone, and those of the next not.
             let Ok(opened) = opened else { continue };
@@ -306,7 +306,7 @@ impl Connection {
 
     /// A Version Negotiation packet (clients only; RFC 9000 §6.2).
     pub(super) fn on_version_negotiation(&mut self, _now: Time, packet: &VersionNegotiation<'_>) {
-        let heard = SpaceId::ALL.into_iter().any(|space| self.received[space.index()].largest().is_some());
+        let heard = SpaceId::ALL.into_iter().any(|space| self.received[space].largest().is_some());
         let Some(handshake) = &self.handshake else {
             self.stats.drop_packet(PacketDrop::Other);
             return;

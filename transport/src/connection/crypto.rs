@@ -6,6 +6,7 @@ use bytes::Bytes;
 use codec::cursor::Writer;
 use codec::frame::{Crypto, Frame};
 use recovery::SpaceId;
+use recovery::spaces::PerSpace;
 
 use crate::error::TransportError;
 use crate::limits;
@@ -23,6 +24,18 @@ pub(crate) struct CryptoStream {
     written: u64,
     /// What is to be sent, new or again, in this order.
     pending: VecDeque<(u64, Bytes)>,
+}
+
+impl PerSpace for CryptoStream {
+    const GONE: &'static Self = &Self::new(SpaceId::Handshake);
+
+    fn new(space: SpaceId) -> Self {
+        Self::new(space)
+    }
+
+    fn gone() -> Self {
+        Self::new(SpaceId::Handshake)
+    }
 }
 
 impl CryptoStream {
@@ -123,6 +136,11 @@ impl CryptoStream {
     pub(crate) fn discard(&mut self) {
         self.ahead = BTreeMap::new();
         self.pending = VecDeque::new();
+    }
+
+    /// Gives back room that nothing is in.
+    pub(crate) fn shrink(&mut self) {
+        self.pending.shrink_to_fit();
     }
 
     const fn limit(&self) -> u64 {

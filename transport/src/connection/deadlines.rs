@@ -6,6 +6,7 @@ use codec::Time;
 use recovery::{DeadlineKind, SpaceId};
 
 use super::Connection;
+use super::crypto::CryptoStream;
 use super::packet::level_of;
 use super::state::State;
 use crate::limits::{self, Limit};
@@ -41,7 +42,7 @@ impl Connection {
             };
             earliest.consider(Some(deadline.at), reason);
         }
-        for received in &self.received {
+        for received in self.received.iter() {
             earliest.consider(received.ack_deadline(), DeadlineReason::AckDelay);
         }
         earliest.consider(self.idle_deadline, DeadlineReason::Idle);
@@ -114,7 +115,7 @@ impl Connection {
         if self.state == State::Connected {
             self.probes[index] = self.probes[index].max(1);
         } else if is_full {
-            self.received[index].repeat();
+            self.received[SpaceId::Application].repeat();
         }
     }
 
@@ -261,15 +262,33 @@ impl Connection {
         // Nothing follows that it could be told with.
         self.has_news = self.observed.is_some();
         self.observed_turns = super::QUIET_TURNS;
-        self.recovery.shrink();
         self.keys.rest();
+        self.stream_inputs.push(StreamInput::Rest);
+        self.shrink();
+    }
+
+    /// Gives the room of the handshake back as soon as nothing is in flight any more, if nothing was asked for yet.
+    ///
+    /// Of many connections that are opened at once, all would keep theirs until the first of them rests, in between what
+    /// stays, where an allocator cannot return it to the system.
+    pub(super) fn shrink_if_unused(&mut self) {
+        let is_unused = !self.ledger.was_used() && self.datagrams.is_untouched();
+        if is_unused && self.state == State::Confirmed && self.recovery.bytes_in_flight() == 0 {
+            self.shrink();
+        }
+    }
+
+    /// Only room is given back: whatever waits, from this very turn perhaps, stays.
+    fn shrink(&mut self) {
+        self.recovery.shrink();
+        self.received.iter_mut().for_each(recovery::Received::shrink);
+        self.crypto.iter_mut().for_each(CryptoStream::shrink);
         self.outcome = None;
         self.ledger.shrink();
-        // Only room is given back: whatever waits in these, from this very turn perhaps, stays.
-        self.stream_inputs.push(StreamInput::Rest);
         self.opened.shrink_to_fit();
         self.events.shrink_to_fit();
         self.early.shrink_to_fit();
+        self.new_tokens.shrink_to_fit();
     }
 }
 

@@ -1,20 +1,18 @@
 //! The handshake: CRYPTO bytes to TLS and back, keys as they come, completion and confirmation (RFC 9001 §4).
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use codec::packet::Retry;
 use codec::parameters::TransportParameters;
 use codec::{ConnectionId, Side, Time, TransportErrorCode, Version};
-use recovery::{Outcome, Received, Recovery, SpaceId};
-use smallvec::SmallVec;
+use recovery::{Outcome, Received, Recovery, SpaceId, Spaces};
 use tls::{KeyRing, Level, Session, SessionError};
 
-use super::crypto::CryptoStream;
 use super::parameters;
 use super::state::{State, Trigger};
 use super::{Beginning, Connection};
-use crate::datagrams::Datagrams;
 use crate::error::TransportError;
 use crate::lazy::Lazy;
 use crate::output::Event;
@@ -72,7 +70,7 @@ pub struct ClientBeginning {
     /// Who the server must prove to be.
     pub server_name: tls::pki_types::ServerName<'static>,
     /// The settings of TLS.
-    pub tls: std::sync::Arc<tls::ClientConfig>,
+    pub tls: Arc<tls::ClientConfig>,
     /// The first version to try.
     pub version: Version,
     /// A token of an earlier connection (RFC 9000 §8.1.3), or nothing.
@@ -87,7 +85,7 @@ pub struct ClientBeginning {
 #[derive(Debug)]
 pub struct ServerBeginning {
     /// The settings of TLS.
-    pub tls: std::sync::Arc<tls::ServerConfig>,
+    pub tls: Arc<tls::ServerConfig>,
     /// The version of the Initial.
     pub version: Version,
     /// The destination of the client's very first Initial, before any Retry.
@@ -221,17 +219,17 @@ impl Connection {
             handshake: Some(Box::new(handshake)),
             handshake_data: None,
             keys,
-            crypto: SpaceId::ALL.map(CryptoStream::new),
+            crypto: Spaces::new(),
             peer: None,
             recovery,
             outcome: None,
-            received: SpaceId::ALL.map(Received::new),
+            received: Spaces::new(),
             ledger,
             local_ids,
             peer_ids,
             paths,
             peer_uses: ConnectionId::EMPTY,
-            datagrams: Datagrams::default(),
+            datagrams: Lazy::new(),
             new_tokens: std::collections::VecDeque::new(),
             handshake_done: false,
             ping: [false; 3],
@@ -258,7 +256,7 @@ impl Connection {
             sent_since_received: false,
             stream_inputs: Vec::new(),
             events: std::collections::VecDeque::new(),
-            routes: SmallVec::new(),
+            routes: Vec::new(),
             opened: Vec::new(),
             early: Vec::new(),
             now,
@@ -300,7 +298,7 @@ impl Connection {
             //# this MUST be treated as a connection error of type PROTOCOL_VIOLATION.
             // Behind a gap or not: a gap at an earlier level is never filled.
             if space < read_space {
-                return if self.crypto(space).has_unread() {
+                return if self.crypto[space].has_unread() {
                     Err(TransportError::protocol_violation("handshake data continued at an earlier encryption level"))
                 } else {
                     Ok(())
@@ -371,7 +369,7 @@ impl Connection {
             parameters::check(&peer, self.side, handshake)?;
             parameters::check_versions(&peer, self.side, self.version, handshake, &self.config)?;
         }
-        self.apply_peer_parameters(peer);
+        self.apply_peer_parameters(&peer);
         Ok(())
     }
 
@@ -383,7 +381,7 @@ impl Connection {
             ));
         }
         let Some(session) = &self.session else { return Ok(()) };
-        self.handshake_data = Some(Box::new(HandshakeData {
+        self.handshake_data = Some(Arc::new(HandshakeData {
             alpn: session.alpn().map(<[u8]>::to_vec),
             server_name: session.server_name().map(str::to_owned),
             resumed: session.is_resumed(),
@@ -429,6 +427,8 @@ impl Connection {
         //# confirmed
         self.discard_space(SpaceId::Initial);
         self.discard_space(SpaceId::Handshake);
+        self.received.leave_handshake();
+        self.crypto.leave_handshake();
         self.handshake = None;
         // A server is confirmed before it has read what came ahead of the client's Finished.
         self.early.retain(|packet| packet.is_one_rtt());
@@ -462,7 +462,7 @@ impl Connection {
     /// A Retry packet (clients only; RFC 9000 §17.2.5.2). `packet` is all of it. Says whether it was obeyed.
     pub(super) fn on_retry(&mut self, retry: &Retry<'_>, from: SocketAddr) -> bool {
         let heard = self.recovery.largest_acknowledged(SpaceId::Initial).is_some()
-            || self.received[SpaceId::Initial.index()].largest().is_some();
+            || self.received[SpaceId::Initial].largest().is_some();
         let source = self.local_ids.first();
         let Some(handshake) = &mut self.handshake else { return false };
         //= https://www.rfc-editor.org/rfc/rfc9000#section-17.2.5.2

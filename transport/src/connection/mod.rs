@@ -27,11 +27,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use codec::parameters::TransportParameters;
 use codec::{ConnectionId, Side, StreamId, Time, TransportErrorCode, Version};
 use congestion::{Observed, Pacer, Window};
-use recovery::{Outcome, Received, Recovery, SpaceId};
-use smallvec::SmallVec;
+use recovery::{Outcome, Received, Recovery, SpaceId, Spaces};
 use tls::{KeyRing, Session};
 
 pub use self::close::CloseCode;
@@ -41,6 +39,7 @@ pub use self::state::State;
 use self::close::Closing;
 use self::crypto::CryptoStream;
 use self::handshake::Handshake;
+use self::parameters::PeerFacts;
 use self::receive::OpenedPacket;
 use crate::config::Config;
 use crate::datagrams::{Datagrams, SendDatagramError};
@@ -86,15 +85,15 @@ pub struct Connection {
     session: Option<Box<Session>>,
     /// Until the handshake is confirmed.
     handshake: Option<Box<Handshake>>,
-    handshake_data: Option<Box<HandshakeData>>,
+    handshake_data: Option<Arc<HandshakeData>>,
     keys: KeyRing,
-    crypto: [CryptoStream; 3],
-    peer: Option<Box<TransportParameters>>,
+    crypto: Spaces<CryptoStream>,
+    peer: Option<PeerFacts>,
 
     recovery: Recovery<Token>,
     /// Reused from one acknowledgement to the next, until the connection rests.
     outcome: Option<Box<Outcome<Token>>>,
-    received: [Received; 3],
+    received: Spaces<Received>,
 
     ledger: Ledger,
     local_ids: LocalIds,
@@ -102,7 +101,7 @@ pub struct Connection {
     paths: Paths,
     /// Which of our ids the peer's newest packet was sent to.
     peer_uses: ConnectionId,
-    datagrams: Datagrams,
+    datagrams: Lazy<Datagrams>,
     /// Tokens for later connections, to be sent by a server.
     new_tokens: VecDeque<Bytes>,
     /// HANDSHAKE_DONE is to be sent.
@@ -144,7 +143,7 @@ pub struct Connection {
 
     stream_inputs: Vec<StreamInput>,
     events: VecDeque<Event>,
-    routes: SmallVec<[RouteChange; 4]>,
+    routes: Vec<RouteChange>,
     opened: Vec<OpenedPacket>,
     /// Packets that came before their keys.
     early: Vec<receive::EarlyPacket>,
@@ -217,7 +216,7 @@ impl Connection {
 
     /// The oldest received DATAGRAM frame.
     pub fn read_datagram(&mut self) -> Option<Bytes> {
-        self.datagrams.read()
+        if self.datagrams.is_untouched() { None } else { self.datagrams.read() }
     }
 
     /// The most bytes that a DATAGRAM frame may carry now, or `None` if the peer accepts none.
@@ -252,7 +251,7 @@ impl Connection {
     /// Ends a turn: decides what the inputs since the last one add up to. Everything may be drained afterwards.
     pub fn end_turn(&mut self, now: Time) {
         self.now = now;
-        for received in &mut self.received {
+        for received in self.received.iter_mut() {
             received.end_of_turn(now, self.config.max_ack_delay);
         }
         while let Some(input) = self.ledger.poll_input() {
@@ -262,6 +261,7 @@ impl Connection {
         if self.keys.should_update() {
             self.renew_keys(now);
         }
+        self.shrink_if_unused();
     }
 
     // ── What came of it ──────────────────────────────────────────────────────────────────────────────────────────
@@ -269,7 +269,12 @@ impl Connection {
 
     /// Moves the facts for the keeper of the streams' bytes to the end of `inputs`.
     pub fn take_stream_inputs(&mut self, inputs: &mut Vec<StreamInput>) {
-        inputs.append(&mut self.stream_inputs);
+        if inputs.is_empty() {
+            // With their room: whoever takes them has none, and an idle connection keeps none.
+            *inputs = std::mem::take(&mut self.stream_inputs);
+        } else {
+            inputs.append(&mut self.stream_inputs);
+        }
     }
 
     /// What the congestion controller must hear. Until it answers ([`Self::handle_window`]), nothing is sent that it
@@ -316,7 +321,7 @@ impl Connection {
 
     /// The next change of which ids lead here. To be made known before any datagram of the same turn is sent.
     pub fn poll_route(&mut self) -> Option<RouteChange> {
-        if self.routes.is_empty() { None } else { Some(self.routes.remove(0)) }
+        crate::router::next_change(&mut self.routes)
     }
 
     /// The next event.
@@ -392,8 +397,8 @@ impl Connection {
     }
 
     /// What the handshake agreed on, once it is complete.
-    pub fn handshake_data(&self) -> Option<&HandshakeData> {
-        self.handshake_data.as_deref()
+    pub fn handshake_data(&self) -> Option<&Arc<HandshakeData>> {
+        self.handshake_data.as_ref()
     }
 
     /// The first connection id that the client chose: the key of logs, and of qlog's file names.
@@ -486,10 +491,10 @@ impl Connection {
     }
 
     fn received(&mut self, space: SpaceId) -> &mut Received {
-        &mut self.received[space.index()]
+        &mut self.received[space]
     }
 
     fn crypto(&mut self, space: SpaceId) -> &mut CryptoStream {
-        &mut self.crypto[space.index()]
+        &mut self.crypto[space]
     }
 }

@@ -38,7 +38,7 @@ const SCRAP: usize = 64;
 
 impl Connection {
     pub(super) fn content(&self, now: Time, space: SpaceId, permission: Permission) -> Content {
-        let received = &self.received[space.index()];
+        let received = &self.received[space];
         let probe = self.probes[space.index()] > 0;
         // A probe repeats the acknowledgement too: what was lost may have carried it.
         let acknowledgement =
@@ -182,7 +182,7 @@ impl Connection {
         self.count_tokens(&tokens);
         for token in &tokens {
             if let Token::Ack { largest, .. } = token {
-                self.received[space.index()].on_ack_sent(*largest, now);
+                self.received[space].on_ack_sent(*largest, now);
             }
         }
         self.recovery.on_sent(
@@ -299,7 +299,7 @@ impl Connection {
         }
         let acknowledgement_only = writer.position();
         if content.data {
-            self.crypto[space.index()].write_frames(writer, tokens);
+            self.crypto[space].write_frames(writer, tokens);
             if space == SpaceId::Application && self.state.is_established() {
                 self.write_application(writer, tokens);
             }
@@ -319,7 +319,7 @@ impl Connection {
     }
 
     fn write_ack(&mut self, now: Time, space: SpaceId, writer: &mut Writer<'_>, tokens: &mut Tokens) {
-        let received = &self.received[space.index()];
+        let received = &self.received[space];
         let Some(largest) = received.largest() else { return };
         let delay = u64::try_from(received.delay(now).as_micros()).unwrap_or(u64::MAX) >> ACK_DELAY_EXPONENT;
         if encode_ack(writer, delay, received.ranges(), received.ecn_counts()).is_ok_and(|ranges| ranges > 0) {

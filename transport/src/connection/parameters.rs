@@ -113,9 +113,17 @@ pub(super) fn check_versions(
     }
 }
 
+/// What of the peer's transport parameters is asked for again. All others have taken effect where they belong.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PeerFacts {
+    pub(super) max_idle_timeout: Duration,
+    pub(super) max_datagram_frame_size: Option<u64>,
+    pub(super) ack_delay_exponent: u8,
+}
+
 impl Connection {
     /// Lets the peer's parameters take effect.
-    pub(super) fn apply_peer_parameters(&mut self, peer: TransportParameters) {
+    pub(super) fn apply_peer_parameters(&mut self, peer: &TransportParameters) {
         self.ledger.set_peer_limits(PeerLimits {
             initial_max_data: peer.initial_max_data,
             initial_max_stream_data_bidi_local: peer.initial_max_stream_data_bidi_local,
@@ -130,13 +138,17 @@ impl Connection {
             self.peer_ids.set_first_reset_token(token);
         }
         self.paths.on_peer_parameters(peer.max_udp_payload_size, peer.disable_active_migration);
-        self.peer = Some(Box::new(peer));
+        self.peer = Some(PeerFacts {
+            max_idle_timeout: Duration::from_millis(peer.max_idle_timeout),
+            max_datagram_frame_size: peer.max_datagram_frame_size,
+            ack_delay_exponent: peer.ack_delay_exponent,
+        });
     }
 
     /// The idle timeout that holds for both: the smaller of the two that are not zero (RFC 9000 §10.1).
     pub(super) fn idle_timeout(&self) -> Option<Duration> {
         let ours = self.config.max_idle_timeout;
-        let theirs = self.peer.as_ref().map_or(Duration::ZERO, |peer| Duration::from_millis(peer.max_idle_timeout));
+        let theirs = self.peer.map_or(Duration::ZERO, |peer| peer.max_idle_timeout);
         let agreed = match (ours.is_zero(), theirs.is_zero()) {
             (true, true) => return None,
             (true, false) => theirs,

@@ -95,7 +95,7 @@ impl Connection {
     /// The way of bulk: everything in the buffer is opened in place, then read, then the buffer is given back whole.
     fn open_run(&mut self, origin: Origin, segment_size: usize, mut buffer: BytesMut) {
         let mut opened = std::mem::take(&mut self.opened);
-        let mut expected = self.received[SpaceId::Application.index()].expected();
+        let mut expected = self.received[SpaceId::Application].expected();
         let mut failure = None;
         let mut start = 0;
         while start < buffer.len() && failure.is_none() {
@@ -220,7 +220,7 @@ impl Connection {
     }
 
     fn expected(&self, header: &ProtectedHeader) -> u64 {
-        self.received[space(header.kind).index()].expected()
+        self.received[space(header.kind)].expected()
     }
 
     /// Opens one packet in place. `Ok(None)`: it was forgotten, and counted, or its keys are still to come.
@@ -328,7 +328,7 @@ impl Connection {
     /// Reads an opened packet: its number, its ids, its frames.
     fn read_packet(&mut self, origin: Origin, whole: &Bytes, packet: &OpenedPacket) {
         let space = space(packet.kind);
-        let received = &self.received[space.index()];
+        let received = &self.received[space];
         if !received.is_new(packet.number) {
             self.stats.drop_packet(PacketDrop::Duplicate);
             return;
@@ -346,7 +346,10 @@ impl Connection {
             }
         };
         self.stats.packets_received[kind_index(packet.kind)] += 1;
-        self.received[space.index()].on_packet(packet.number, origin.now, contents.ack_eliciting, origin.ecn, false);
+        // The packet that completes the handshake takes its space along.
+        if let Some(received) = self.received.get_mut(space) {
+            received.on_packet(packet.number, origin.now, contents.ack_eliciting, origin.ecn, false);
+        }
         if !self.state.is_open() {
             return;
         }

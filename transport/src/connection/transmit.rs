@@ -51,7 +51,7 @@ impl Connection {
     /// noted as it would be there.
     pub fn may_transmit(&mut self, now: Time) -> bool {
         self.now = now;
-        let acknowledges = self.received[SpaceId::Application.index()].is_ack_due(now);
+        let acknowledges = self.received[SpaceId::Application].is_ack_due(now);
         let waits = acknowledges || self.paths.has_off_path() || self.waits_for_window(now);
         if !waits {
             self.wanted = None;
@@ -175,7 +175,7 @@ impl Connection {
 
     /// Whether what waits in `space` leaves no room for another packet behind it.
     fn fills(&self, space: SpaceId, room: usize) -> bool {
-        self.crypto[space.index()].pending_bytes() + SMALLEST_PACKET * 2 > room
+        self.crypto[space].pending_bytes() + SMALLEST_PACKET * 2 > room
     }
 
     /// How much of `wanted` may be sent to an address that is perhaps not the peer's (RFC 9000 §8).
@@ -300,13 +300,13 @@ impl Connection {
             return false;
         }
         let data = wants && (permission == Permission::Everything || self.probes[space.index()] > 0);
-        data || self.received[space.index()].is_ack_due(now)
+        data || self.received[space].is_ack_due(now)
     }
 
     /// Whether `space` has anything to send that must be acknowledged.
     pub(super) fn wants_to_send(&self, space: SpaceId) -> bool {
         let index = space.index();
-        self.crypto[index].has_pending()
+        self.crypto[space].has_pending()
             || self.ping[index]
             || space == SpaceId::Application
                 && self.state.is_established()

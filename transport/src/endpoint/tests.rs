@@ -425,3 +425,9 @@ proptest! {
         prop_assert!(answers(&mut server).iter().map(Vec::len).sum::<usize>() <= train.len());
     }
 }
+
+#[test]
+fn a_connection_takes_less_than_a_page() {
+    // Ten thousand of them rest in a server. What only the handshake needs, or few of them, is apart.
+    assert!(size_of::<Connection>() <= 4_000, "{}", size_of::<Connection>());
+}

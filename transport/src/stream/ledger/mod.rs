@@ -281,6 +281,11 @@ impl Ledger {
         self.table.find(id).is_some()
     }
 
+    /// Whether any stream was ever opened.
+    pub fn was_used(&self) -> bool {
+        self.ours.iter().any(|streams| streams.opened() > 0) || self.theirs.iter().any(|streams| streams.opened() > 0)
+    }
+
     /// Streams in the table.
     pub fn open_streams(&self) -> ByKind {
         self.table.open()
