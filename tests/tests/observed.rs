@@ -1,5 +1,4 @@
 //! What a congestion controller is told, and when.
-#![expect(clippy::unwrap_used, reason = "a test panics where a promise is broken")]
 
 use std::time::Duration;
 
