@@ -374,7 +374,9 @@ async fn faults() -> Vec<Registry> {
         }
     }));
     let server = server().shards(1).service(echo).start().unwrap();
-    let client = client();
+    // Who waits for an answer has nothing to send, and would not hear of a server's fall before its idle timeout.
+    let keep = TransportConfig { keep_alive: Some(Duration::from_millis(100)), ..TransportConfig::default() };
+    let client = client_with(keep);
     let mut killed = 0;
     while killed < 4 {
         let connections = connect(&client, &server, 4).await;

@@ -9,7 +9,7 @@ mod traffic;
 use std::sync::Once;
 use std::time::Duration;
 
-use quicast::{Algorithm, CloseReason, Connection, Endpoint, WriteError};
+use quicast::{Algorithm, CloseReason, Connection, Endpoint, TransportConfig, WriteError};
 use support::*;
 use telemetry::Label as _;
 use telemetry::actor::ActorType;
@@ -41,7 +41,11 @@ struct Stage {
 impl Stage {
     async fn with(connections: usize) -> Self {
         quiet();
-        let (server, client) = (server().shards(1).service(echo).start().unwrap(), client());
+        let server = server().shards(1).service(echo).start().unwrap();
+        // Who waits for credit has nothing to send, and would not hear of a server's fall before its idle timeout.
+        let config = TransportConfig { keep_alive: Some(Duration::from_millis(100)), ..TransportConfig::default() };
+        let client =
+            Endpoint::builder().listen(LOCALHOST).client_config(client_tls()).transport_config(config).start().unwrap();
         let mut stage = Self { server, client, connections: Vec::new() };
         for _ in 0..connections {
             let connection = stage.connect().await;
@@ -116,9 +120,13 @@ async fn keeper_of_bytes(actor: ActorType) {
         within(async {
             let stage = Stage::with(4).await;
             let traffic = Traffic::on(stage.others());
-            let (victim, number) = stage.connections[0].clone();
-            let victim = tokio::spawn(until_it_ends(victim));
-            at_least(stage.server.metrics(), "quicast_actors", &["stream"], 1.0).await;
+            let (connection, number) = stage.connections[0].clone();
+            let victim = tokio::spawn(until_it_ends(connection.clone()));
+            // Long enough for an actor of its own.
+            eventually("the victim's stream to be long", || {
+                connection.stats().totals.stream_bytes_acknowledged > 1_000_000
+            })
+            .await;
             traffic.goes_on(moment).await;
             stage.server.inject_panic(actor, Some(number));
             // The peer hears the code.
