@@ -100,21 +100,3 @@ fn nothing_is_dropped_because_the_datagram_before_was_short() {
     assert_eq!(pair.client().connection.take_stats().datagrams_dropped[0], 0);
     assert_eq!(pair.client().connection.sent_packets(), packets);
 }
-
-#[test]
-fn small_streams_leave_in_full_datagrams_of_one_batch() {
-    for bytes in [64, 71, 100, 333, 700] {
-        let mut pair = Pair::established(&Settings::new(1));
-        let before = pair.client().stats.clone();
-        let streams = (7_000 / (bytes + 8)).min(100);
-        pair.client().application.begin(Plan::echo(streams, bytes));
-        pair.turn();
-        let after = &pair.client().stats;
-        let (batches, datagrams) = (after.batches - before.batches, after.datagrams_sent - before.datagrams_sent);
-        assert!(
-            datagrams >= 4 && batches == 1,
-            "{datagrams} datagrams in {batches} batches of streams of {bytes} bytes"
-        );
-        assert!(pair.run(Duration::from_secs(10), |pair| pair.client.nodes[0].application.is_done()));
-    }
-}

@@ -33,9 +33,6 @@ pub(super) struct Built {
     pub(super) in_flight: bool,
 }
 
-/// Less room than this may be left behind small frames although there are more of them.
-const SCRAP: usize = 64;
-
 impl Connection {
     pub(super) fn content(&self, now: Time, space: SpaceId, permission: Permission) -> Content {
         let received = &self.received[space];
@@ -86,10 +83,7 @@ impl Connection {
         // Not where nothing else needs an acknowledgement, for the reason above.
         let disguised = if eliciting { self.local_ids.length() + DISGUISE } else { 0 };
         let missing = sample.max(disguised.saturating_sub(writer.position() + TAG_LENGTH)).min(writer.remaining());
-        // The kernel cuts a batch into datagrams of one size, so that one which is not full ends it. Where more is to
-        // follow, the few bytes that no frame was worth are filled.
-        let follows = eliciting && writer.remaining() < SCRAP && self.wants_to_send(space);
-        let padding = if pad || follows { writer.remaining() } else { missing };
+        let padding = if pad { writer.remaining() } else { missing };
         if padding > 0 {
             pad_with(&mut writer, padding);
             self.stats.frames_sent[FrameType::PADDING.index()] += 1;
