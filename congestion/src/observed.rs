@@ -4,8 +4,12 @@ use core::time::Duration;
 
 use codec::Time;
 
-/// What one turn showed of the path. One of these is sent for each turn that had acknowledgements, losses, ECN marks, or in
-/// which the application left the window unused.
+/// What one turn showed of the path, or several quiet ones together.
+///
+/// Losses, ECN marks, spurious losses, and acknowledgements of a window that was full or of a sender that waits for the
+/// pacer are told in their turn. Acknowledgements of a window that was not full may be kept for up to seven turns, or until
+/// the connection rests, and told with what follows: bytes and packets are sums then, the RTT sample is the last one, and
+/// the delivery sample the fastest.
 ///
 /// Bytes are those of packets that count as in flight (RFC 9002 §2): UDP payload, without IP and UDP headers. PMTU probes
 /// count as acknowledged but their loss is not reported here (RFC 9000 §14.4).
@@ -15,7 +19,7 @@ use codec::Time;
 /// bytes *sent* since the last turn are `prior_in_flight` less the last turn's `bytes_in_flight`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Observed {
-    /// The moment of the turn; not before that of the last one.
+    /// The moment of the turn, of several that of the last; not before that of the last report.
     pub now: Time,
     /// Bytes newly acknowledged.
     pub acknowledged_bytes: u64,

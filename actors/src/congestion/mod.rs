@@ -1,6 +1,6 @@
 //! `CongestionActor`: around the congestion controller of one path of one connection.
 //!
-//! Owns a `Box<dyn congestion::Controller>`. **In**: [`Observed`](messages::Observed), one a turn. **Out**:
+//! Owns a `Box<dyn congestion::Controller>`. **In**: [`Observed`](messages::Observed), at most one a turn. **Out**:
 //! `WindowUpdated` to the connection, one for each; `SnapshotTaken`, once, when another controller is to go on. Ends when
 //! its path or the connection ends, or a successor takes its place. If the controller panics, the last snapshot survives
 //! it and the connection goes on with NewReno.

@@ -28,7 +28,8 @@ pub(super) enum Permission {
 impl Connection {
     /// Fills `buffer` with datagrams for one address, as many as may leave now. Call again until it returns `None`.
     ///
-    /// All datagrams but the last are of the same size, whatever that is, and the last is no longer. `buffer` should have room for 64 KiB; less gives smaller batches.
+    /// All datagrams but the last are of the same size, whatever that is, and the last is no longer. `buffer` should have room
+    /// for 64 KiB; less gives smaller batches.
     pub fn poll_transmit(&mut self, now: Time, buffer: &mut [u8]) -> Option<Transmit> {
         self.now = now;
         match self.state {
