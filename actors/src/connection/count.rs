@@ -380,12 +380,12 @@ fn add_streams(metrics: &ShardMetrics, stats: &Stats, _side: Side) {
     for (outcome, closed) in StreamOutcome::ALL.iter().zip(streams.closed) {
         metrics.stream.closed[*outcome].add(closed.iter().flatten().sum());
     }
-    for (direction, lasted) in &streams.durations {
+    for (direction, lasted, count) in streams.durations.iter() {
         let kind = match direction {
             codec::Direction::Bidirectional => StreamType::Bidirectional,
             codec::Direction::Unidirectional => StreamType::Unidirectional,
         };
-        metrics.stream.duration[kind].record_time(*lasted);
+        metrics.stream.duration[kind].record_many(lasted.as_secs_f64(), count);
     }
     metrics.stream.received_bytes.add(streams.bytes_consumed);
     metrics.stream.sent_bytes.add(streams.bytes_acknowledged);

@@ -73,6 +73,6 @@ impl Ledger {
     fn count(&mut self, stream: Epitaph) {
         let by_kind = &mut self.stats.closed[stream.outcome as usize];
         by_kind[initiator(self.side, stream.id)][index(stream.id.direction())] += 1;
-        self.stats.durations.push((stream.id.direction(), self.now.saturating_since(stream.since)));
+        self.stats.durations.add(stream.id.direction(), self.now.saturating_since(stream.since));
     }
 }

@@ -22,7 +22,7 @@
 //! | `sending.rs`, `receiving.rs` | the two halves of one stream |
 //! | `concurrency.rs` | how many streams the peer may open |
 //! | `table.rs` | the streams, and who is next to send |
-//! | `stats.rs` | what is counted |
+//! | `stats.rs`, `durations.rs` | what is counted |
 //!
 //! A stream is in the table from its first mention until both halves are over; a lower index than the next that is not
 //! in the table is a stream that is gone, and frames, wishes and tokens of such a stream are normal and ignored.
@@ -30,6 +30,7 @@
 //! windows until their keeper says that they are consumed or let go, so what is charged is never less than what is held.
 
 mod concurrency;
+mod durations;
 mod ending;
 mod judge;
 mod order;
@@ -56,6 +57,7 @@ use crate::stream::StreamInput;
 use concurrency::{OurStreams, PeerStreams};
 use table::{List, Table};
 
+pub use durations::Durations;
 pub use stats::{ByKind, LedgerStats, Outcome};
 
 /// What we permit the peer, as our transport parameters say it (RFC 9000 §18.2), and how far that may grow.

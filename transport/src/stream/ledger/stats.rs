@@ -1,12 +1,9 @@
 //! What the ledger counts.
 
-use std::time::Duration;
-
-use codec::Direction;
-use smallvec::SmallVec;
-
 use crate::lazy::Untouched;
 use crate::limits::Limit;
+
+use super::durations::Durations;
 
 /// One number for each kind of stream: first by who opened it (0: we, 1: the peer), then by direction (0:
 /// bidirectional, 1: unidirectional).
@@ -85,7 +82,7 @@ pub struct LedgerStats {
     /// STREAMS_BLOCKED frames of the peer, by direction.
     pub streams_blocked_received: [u64; 2],
     /// How long the streams lived that are gone, and their direction.
-    pub durations: SmallVec<[(Direction, Duration); 2]>,
+    pub durations: Durations,
     /// Streams whose credit was not returned at once, because the peer cancels faster than a round trip permits.
     pub credit_delayed: u64,
     hits: [u64; HITS.len()],
@@ -116,7 +113,7 @@ impl LedgerStats {
         data_blocked_received: 0,
         stream_data_blocked_received: 0,
         streams_blocked_received: [0; 2],
-        durations: SmallVec::new_const(),
+        durations: Durations::NONE,
         credit_delayed: 0,
         hits: [0; HITS.len()],
     };
