@@ -7,8 +7,7 @@ use smallvec::SmallVec;
 
 /// One thing a packet carried. When the packet is acknowledged or lost, it goes back to its owner.
 ///
-/// A token is in exactly one place: in a packet in flight, or waiting to be sent again. So nothing is counted twice,
-/// and the bytes of a stream in flight are held by their token alone.
+/// A token is in exactly one place: in a packet in flight, or waiting to be sent again. So nothing is counted twice.
 #[derive(Clone, Debug)]
 pub enum Token {
     /// An ACK frame: once the peer has it, ranges up to `largest` need not be reported again (RFC 9000 §13.2.4).
@@ -22,10 +21,9 @@ pub enum Token {
     Crypto {
         /// The space they travel in.
         space: SpaceId,
-        /// Where they belong.
-        offset: u64,
-        /// The bytes.
-        data: Bytes,
+        /// Where they belong, and the bytes. They are apart because there are few: every packet in flight has room for
+        /// two tokens.
+        piece: Box<(u64, Bytes)>,
     },
     /// STREAM bytes.
     Stream {
@@ -33,8 +31,8 @@ pub enum Token {
         id: StreamId,
         /// Where they belong.
         offset: u64,
-        /// The bytes; may be empty when only the end was sent.
-        data: Bytes,
+        /// How many; none when only the end was sent.
+        length: u32,
         /// Whether the frame carried the end of the stream.
         fin: bool,
     },
@@ -99,7 +97,7 @@ pub enum Token {
     /// NEW_TOKEN.
     NewToken {
         /// The token.
-        token: Bytes,
+        token: Box<Bytes>,
     },
     /// HANDSHAKE_DONE.
     HandshakeDone,
@@ -111,3 +109,13 @@ pub enum Token {
 
 /// The tokens of one packet.
 pub type Tokens = SmallVec<[Token; 2]>;
+
+#[cfg(test)]
+mod tests {
+    use super::Token;
+
+    #[test]
+    fn a_token_is_three_words() {
+        assert_eq!(size_of::<Token>(), 24);
+    }
+}

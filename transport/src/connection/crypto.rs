@@ -96,7 +96,7 @@ impl CryptoStream {
     }
 
     /// Queues what was lost, ahead of what is new.
-    pub(crate) fn on_lost(&mut self, offset: u64, data: Bytes) {
+    pub(crate) fn on_lost(&mut self, (offset, data): (u64, Bytes)) {
         let position = self.pending.partition_point(|(other, _)| *other < offset);
         self.pending.insert(position, (offset, data));
     }
@@ -124,7 +124,7 @@ impl CryptoStream {
                 return;
             }
             let rest = offset + now.len() as u64;
-            tokens.push(Token::Crypto { space: self.space, offset, data: now });
+            tokens.push(Token::Crypto { space: self.space, piece: Box::new((offset, now)) });
             if !data.is_empty() {
                 self.pending.push_front((rest, data));
                 return;
@@ -219,19 +219,20 @@ mod tests {
         let mut tokens = Tokens::new();
         stream.write_frames(&mut Writer::new(&mut buffer), &mut tokens);
         assert!(stream.has_pending());
-        let Some(Token::Crypto { offset: 0, data, .. }) = tokens.pop() else { panic!("one CRYPTO token") };
-        stream.on_lost(0, data.clone());
+        let Some(Token::Crypto { piece, .. }) = tokens.pop() else { panic!("one CRYPTO token") };
+        assert_eq!(piece.0, 0);
+        stream.on_lost(*piece.clone());
         let mut large = [0; 256];
         stream.write_frames(&mut Writer::new(&mut large), &mut tokens);
         assert!(!stream.has_pending());
         let offsets: Vec<u64> = tokens
             .iter()
             .map(|token| match token {
-                Token::Crypto { offset, .. } => *offset,
+                Token::Crypto { piece, .. } => piece.0,
                 other => panic!("{other:?}"),
             })
             .collect();
-        assert_eq!(offsets, [0, data.len() as u64]);
+        assert_eq!(offsets, [0, piece.1.len() as u64]);
     }
 
     #[test]

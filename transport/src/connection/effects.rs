@@ -262,8 +262,8 @@ impl Connection {
             Token::Ack { .. } | Token::Ping => {}
             // Not sent again (RFC 9221 §5.2).
             Token::Datagram => {}
-            Token::Crypto { space, offset, data } => self.crypto(space).on_lost(offset, data),
-            Token::NewToken { token } => self.new_tokens.push_back(token),
+            Token::Crypto { space, piece } => self.crypto(space).on_lost(*piece),
+            Token::NewToken { token } => self.new_tokens.push_back(*token),
             Token::HandshakeDone => self.handshake_done = true,
             Token::NewConnectionId { sequence } => self.local_ids.on_lost(sequence),
             Token::RetireConnectionId { sequence } => self.peer_ids.on_lost(sequence),

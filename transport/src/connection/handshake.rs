@@ -492,8 +492,8 @@ impl Connection {
         let mut outcome = Outcome::default();
         self.recovery.forget(SpaceId::Initial, &mut outcome);
         for token in outcome.discarded {
-            if let Token::Crypto { offset, data, .. } = token {
-                self.crypto(SpaceId::Initial).on_lost(offset, data);
+            if let Token::Crypto { piece, .. } = token {
+                self.crypto(SpaceId::Initial).on_lost(*piece);
             }
         }
         true

@@ -338,7 +338,7 @@ impl Connection {
             if Frame::NewToken(NewToken { token }).encode(writer).is_err() {
                 break;
             }
-            tokens.extend(self.new_tokens.pop_front().map(|token| Token::NewToken { token }));
+            tokens.extend(self.new_tokens.pop_front().map(|token| Token::NewToken { token: Box::new(token) }));
         }
         if self.datagrams.has_pending() {
             let dropped = self.datagrams.write_frames(writer, tokens, fresh);

@@ -96,21 +96,6 @@ impl Chunks {
         }
     }
 
-    /// Changes the last piece, if there is one.
-    pub(super) fn change_last(&mut self, change: impl FnOnce(Bytes) -> Bytes) {
-        let last = self.rest.as_mut().and_then(VecDeque::back_mut).unwrap_or(&mut self.front);
-        if !last.is_empty() {
-            self.bytes -= last.len();
-            *last = change(mem::take(last));
-            self.bytes += last.len();
-        }
-    }
-
-    /// How long the last piece is; zero if there is none.
-    pub(super) fn last_len(&self) -> usize {
-        self.rest.as_ref().and_then(VecDeque::back).unwrap_or(&self.front).len()
-    }
-
     /// How many bytes in all.
     pub(super) const fn len(&self) -> usize {
         self.bytes
@@ -125,12 +110,6 @@ impl Chunks {
     #[cfg(test)]
     pub(super) fn capacity(&self) -> usize {
         self.rest.as_ref().map_or(0, VecDeque::capacity)
-    }
-
-    /// How many pieces.
-    #[cfg(test)]
-    pub(super) fn pieces(&self) -> usize {
-        usize::from(!self.front.is_empty()) + self.rest.as_ref().map_or(0, VecDeque::len)
     }
 
     /// The pieces.
@@ -152,7 +131,7 @@ impl Chunks {
 }
 
 /// Pieces for which an empty queue keeps the room: one batch of datagrams.
-const KEPT_CAPACITY: usize = 64;
+pub(super) const KEPT_CAPACITY: usize = 64;
 
 #[cfg(test)]
 mod tests {

@@ -20,6 +20,7 @@
 //! | `settle.rs` | what became of packets |
 //! | `ending.rs` | when a half is over, and what is counted then |
 //! | `sending.rs`, `receiving.rs` | the two halves of one stream |
+//! | `send_buffer.rs` | the bytes of the one, until they are acknowledged |
 //! | `concurrency.rs` | how many streams the peer may open |
 //! | `table.rs` | the streams, and who is next to send |
 //! | `stats.rs`, `durations.rs` | what is counted |
@@ -35,6 +36,7 @@ mod ending;
 mod judge;
 mod order;
 mod receiving;
+mod send_buffer;
 mod sending;
 mod settle;
 mod stats;

@@ -2,14 +2,15 @@
 
 use std::collections::VecDeque;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::error::TransportError;
 use crate::flow::Credit;
 use crate::limits;
-use crate::stream::chunks::Chunks;
 
-/// A stream's bytes that wait to be sent, or to be sent again. Bytes in flight are in the tokens of their packets.
+use super::send_buffer::SendBuffer;
+
+/// A stream's bytes until they are acknowledged, and which of them are to be sent again.
 #[derive(Debug)]
 pub(super) struct Sending {
     /// The peer's limit; what is used of it is what was sent.
@@ -17,11 +18,10 @@ pub(super) struct Sending {
     pub(super) end: End,
     /// The code of our RESET_STREAM: nothing else is sent any more.
     pub(super) reset: Option<u64>,
-    queue: Chunks,
+    buffer: SendBuffer,
     /// None until something was: most streams have nothing to drop here.
     lost: Option<VecDeque<Piece>>,
     granted: u64,
-    acknowledged: u64,
 }
 
 /// How far the end of the stream is on its way.
@@ -38,10 +38,10 @@ pub(super) enum End {
 }
 
 /// Bytes that were sent and lost.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Piece {
     pub(super) offset: u64,
-    pub(super) data: Bytes,
+    pub(super) length: u32,
     pub(super) fin: bool,
 }
 
@@ -51,10 +51,9 @@ impl Sending {
             credit: Credit::new(limit),
             end: End::Open,
             reset: None,
-            queue: Chunks::default(),
+            buffer: SendBuffer::default(),
             lost: None,
             granted: limit.min(limits::SEND_AHEAD),
-            acknowledged: 0,
         }
     }
 
@@ -67,7 +66,7 @@ impl Sending {
         if length > self.granted.saturating_sub(self.written()) {
             return Err(TransportError::internal("written beyond the send credit of a stream"));
         }
-        self.enqueue(data);
+        self.buffer.push(data);
         if fin {
             self.end = End::Queued;
         }
@@ -76,7 +75,7 @@ impl Sending {
 
     /// Up to which offset bytes were handed over.
     pub(super) const fn written(&self) -> u64 {
-        self.credit.used().saturating_add(self.queued())
+        self.buffer.written()
     }
 
     /// Up to which offset bytes may be handed over, as the keeper of the bytes was told.
@@ -86,7 +85,7 @@ impl Sending {
 
     /// Bytes that were never sent.
     pub(super) const fn queued(&self) -> u64 {
-        self.queue.len() as u64
+        self.buffer.unsent()
     }
 
     /// The offset to which credit should be announced now, if it is worth a message: a quarter of what is sent ahead, or
@@ -98,7 +97,7 @@ impl Sending {
         }
         let until = self.credit.limit().min(self.credit.used().saturating_add(limits::SEND_AHEAD));
         let gain = until.saturating_sub(self.granted);
-        let waits = self.written() == self.granted && (raised || self.queue.is_empty());
+        let waits = self.written() == self.granted && (raised || self.queued() == 0);
         if gain >= limits::SEND_AHEAD / 4 || (gain > 0 && waits) {
             self.granted = until;
             return Some(until);
@@ -111,12 +110,9 @@ impl Sending {
         self.credit.available() == 0 && self.end == End::Open && self.reset.is_none()
     }
 
-    /// Takes the next `length` queued bytes, piece by piece. The caller has used credit for them.
-    pub(super) fn take_queued(&mut self, mut length: usize, mut each: impl FnMut(Bytes)) {
-        while let Some(piece) = self.queue.pop(length) {
-            length -= piece.len();
-            each(piece);
-        }
+    /// Reads the next `length` queued bytes, piece by piece. The caller has used credit for them.
+    pub(super) fn send(&mut self, length: usize, each: impl FnMut(&[u8])) {
+        self.buffer.send(length, each);
     }
 
     /// Where the oldest loss begins, how many bytes follow without a gap (looking no further than `enough`), and
@@ -129,28 +125,28 @@ impl Sending {
             if length >= enough || piece.offset != first.offset.saturating_add(length as u64) || fin {
                 break;
             }
-            length += piece.data.len();
+            length += piece.length as usize;
             fin = piece.fin;
         }
         Some((first.offset, length, fin))
     }
 
-    /// Takes the first `length` bytes of the run, piece by piece; with `fin`, which only the whole run has, its end too.
-    pub(super) fn take_lost(&mut self, length: usize, fin: bool, mut each: impl FnMut(Piece)) {
+    /// Reads the first `length` bytes of the run, piece by piece, for they are to be lost no more; with `fin`, which only
+    /// the whole run has, its end too.
+    pub(super) fn send_again(&mut self, length: usize, fin: bool, each: impl FnMut(&[u8])) {
         let Some(lost) = self.lost.as_mut() else { return };
+        let Some(first) = lost.front() else { return };
+        self.buffer.send_again(first.offset, length, each);
         let mut left = length;
         while let Some(front) = lost.front_mut() {
-            if front.data.len() > left {
-                let data = front.data.split_to(left);
-                let piece = Piece { offset: front.offset, data, fin: false };
+            if front.length as usize > left {
                 front.offset = front.offset.saturating_add(left as u64);
-                each(piece);
+                front.length -= left as u32;
                 return;
             }
-            let Some(piece) = lost.pop_front() else { return };
-            left -= piece.data.len();
-            let is_last = left == 0 && piece.fin == fin;
-            each(piece);
+            left -= front.length as usize;
+            let is_last = left == 0 && front.fin == fin;
+            lost.pop_front();
             if is_last {
                 return;
             }
@@ -168,9 +164,12 @@ impl Sending {
     }
 
     /// Bytes, and perhaps the end, arrived.
-    pub(super) fn on_acknowledged(&mut self, length: u64, fin: bool) {
-        self.acknowledged = self.acknowledged.saturating_add(length);
-        debug_assert!(self.acknowledged <= self.credit.used(), "each byte is in one token, so it arrives once");
+    pub(super) fn on_acknowledged(&mut self, offset: u64, length: u64, fin: bool) {
+        self.buffer.acknowledge(offset, length);
+        debug_assert!(
+            self.buffer.acknowledged() <= self.credit.used(),
+            "each byte is in one token, so it arrives once"
+        );
         if fin && self.end == End::Sent {
             self.end = End::Acknowledged;
         }
@@ -178,30 +177,17 @@ impl Sending {
 
     /// Whether everything, the end included, arrived.
     pub(super) fn is_acknowledged(&self) -> bool {
-        self.end == End::Acknowledged && self.acknowledged == self.credit.used()
+        self.end == End::Acknowledged && self.buffer.acknowledged() == self.credit.used()
     }
 
     /// Abandons what was not sent and what was lost. Returns how many bytes that were.
     pub(super) fn abandon(&mut self, code: u64) -> u64 {
         self.reset = Some(code);
-        let lost: usize = self.lost.iter().flatten().map(|piece| piece.data.len()).sum();
-        let dropped = self.queued().saturating_add(lost as u64);
-        self.queue = Chunks::default();
+        let lost: u64 = self.lost.iter().flatten().map(|piece| u64::from(piece.length)).sum();
+        let dropped = self.queued().saturating_add(lost);
+        self.buffer.forget();
         self.lost = None;
         dropped
-    }
-
-    /// Appends, joining small pieces, so that bytes written one by one do not cost a buffer each.
-    fn enqueue(&mut self, data: Bytes) {
-        if self.queue.is_empty() || data.is_empty() || self.queue.last_len() + data.len() > limits::COPIED_BELOW {
-            self.queue.push_back(data);
-            return;
-        }
-        self.queue.change_last(|last| {
-            let mut joined = last.try_into_mut().unwrap_or_else(|last| BytesMut::from(&last[..]));
-            joined.extend_from_slice(&data);
-            joined.freeze()
-        });
     }
 }
 
@@ -209,8 +195,8 @@ impl Sending {
 mod tests {
     use super::*;
 
-    fn piece(offset: u64, length: usize, fin: bool) -> Piece {
-        Piece { offset, data: Bytes::from(vec![7; length]), fin }
+    fn piece(offset: u64, length: u32, fin: bool) -> Piece {
+        Piece { offset, length, fin }
     }
 
     #[test]
@@ -222,32 +208,19 @@ mod tests {
     }
 
     #[test]
-    fn small_writes_are_joined() {
-        let mut sending = Sending::new(u64::MAX >> 2);
-        for byte in 0..100 {
-            sending.write(Bytes::copy_from_slice(&[byte]), false).unwrap();
-        }
-        assert_eq!((sending.queue.pieces(), sending.queued()), (1, 100));
-        let mut taken = Vec::new();
-        sending.take_queued(60, |piece| taken.extend_from_slice(&piece));
-        sending.take_queued(40, |piece| taken.extend_from_slice(&piece));
-        assert_eq!(taken, (0..100).collect::<Vec<u8>>());
-    }
-
-    #[test]
     fn credit_is_announced_in_quarters_or_when_it_ran_out() {
         let mut sending = Sending::new(u64::MAX >> 2);
         assert_eq!(sending.granted(), limits::SEND_AHEAD);
         sending.write(Bytes::from(vec![0; limits::SEND_AHEAD as usize - 1]), false).unwrap();
         sending.credit.consume(limits::SEND_AHEAD / 4 - 1).unwrap();
-        sending.take_queued(limits::SEND_AHEAD as usize / 4 - 1, |_| ());
+        sending.send(limits::SEND_AHEAD as usize / 4 - 1, |_| ());
         assert_eq!(sending.grant(true), None);
         sending.write(Bytes::from_static(&[0]), false).unwrap();
         assert_eq!(sending.grant(false), None, "there is still something to send");
         let until = limits::SEND_AHEAD + limits::SEND_AHEAD / 4 - 1;
         assert_eq!(sending.grant(true), Some(until));
         sending.credit.consume(limits::SEND_AHEAD / 4).unwrap();
-        sending.take_queued(limits::SEND_AHEAD as usize / 4, |_| ());
+        sending.send(limits::SEND_AHEAD as usize / 4, |_| ());
         assert_eq!(sending.grant(false), Some(until + limits::SEND_AHEAD / 4));
     }
 
@@ -258,38 +231,44 @@ mod tests {
         sending.credit.raise(11);
         assert_eq!(sending.grant(false), None);
         sending.credit.consume(10).unwrap();
-        sending.take_queued(10, |_| ());
+        sending.send(10, |_| ());
         assert_eq!(sending.grant(false), Some(11));
     }
 
     #[test]
     fn lost_pieces_that_touch_are_one_run_and_come_apart_anywhere() {
         let mut sending = Sending::new(1000);
-        for lost in [piece(0, 10, false), piece(10, 10, true), piece(40, 5, false)] {
+        let bytes: Vec<u8> = (0..45).collect();
+        sending.write(Bytes::from(bytes.clone()), true).unwrap();
+        sending.send(45, |_| ());
+        for lost in [piece(0, 10, false), piece(10, 10, false), piece(40, 5, true)] {
             sending.on_lost(lost);
         }
-        assert_eq!(sending.lost_run(1000), Some((0, 20, true)));
+        assert_eq!(sending.lost_run(1000), Some((0, 20, false)));
         assert_eq!(sending.lost_run(5), Some((0, 10, false)));
         let mut taken = Vec::new();
         let mut take = |sending: &mut Sending, length, fin| {
-            sending.take_lost(length, fin, |piece| taken.push((piece.offset, piece.data.len(), piece.fin)));
+            sending.send_again(length, fin, |part| taken.extend_from_slice(part));
         };
         take(&mut sending, 15, false);
-        assert_eq!(sending.lost_run(1000), Some((15, 5, true)));
-        take(&mut sending, 5, true);
+        assert_eq!(sending.lost_run(1000), Some((15, 5, false)));
         take(&mut sending, 5, false);
-        assert_eq!(taken, [(0, 10, false), (10, 5, false), (15, 5, true), (40, 5, false)]);
+        assert_eq!(sending.lost_run(1000), Some((40, 5, true)));
+        take(&mut sending, 5, true);
+        assert_eq!(taken, [&bytes[..20], &bytes[40..]].concat());
         assert!(!sending.has_lost());
     }
 
     #[test]
     fn an_end_that_was_lost_alone_joins_the_bytes_before_it() {
         let mut sending = Sending::new(1000);
+        sending.write(Bytes::from_static(&[7; 10]), true).unwrap();
+        sending.send(10, |_| ());
         sending.on_lost(piece(0, 10, false));
         sending.on_lost(piece(10, 0, true));
         assert_eq!(sending.lost_run(1000), Some((0, 10, true)));
         let mut taken = 0;
-        sending.take_lost(10, true, |_| taken += 1);
-        assert_eq!((taken, sending.has_lost()), (2, false));
+        sending.send_again(10, true, |part| taken += part.len());
+        assert_eq!((taken, sending.has_lost()), (10, false));
     }
 }

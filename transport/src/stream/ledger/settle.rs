@@ -11,7 +11,7 @@ impl Ledger {
     /// What a token stands for arrived at the peer. Tokens of others are ignored.
     pub fn on_acknowledged(&mut self, token: Token) {
         match token {
-            Token::Stream { id, data, fin, .. } => self.on_data_acknowledged(id, data.len() as u64, fin),
+            Token::Stream { id, offset, length, fin } => self.on_data_acknowledged(id, offset, length.into(), fin),
             Token::ResetStream { id } => {
                 if let Some(slot) = self.table.find(id)
                     && self.table.sending(slot).is_some_and(|sending| sending.reset.is_some())
@@ -27,7 +27,7 @@ impl Ledger {
     /// sense. Tokens of others are ignored.
     pub fn on_lost(&mut self, token: Token) {
         match token {
-            Token::Stream { id, offset, data, fin } => self.on_data_lost(id, Piece { offset, data, fin }),
+            Token::Stream { id, offset, length, fin } => self.on_data_lost(id, Piece { offset, length, fin }),
             Token::ResetStream { id } => {
                 if let Some(slot) = self.table.find(id)
                     && self.table.sending(slot).is_some_and(|sending| sending.reset.is_some())
@@ -62,12 +62,12 @@ impl Ledger {
         }
     }
 
-    fn on_data_acknowledged(&mut self, id: StreamId, length: u64, fin: bool) {
+    fn on_data_acknowledged(&mut self, id: StreamId, offset: u64, length: u64, fin: bool) {
         self.send_buffered = self.send_buffered.saturating_sub(length);
         self.stats.bytes_acknowledged += length;
         let Some(slot) = self.table.find(id) else { return };
         let Some(sending) = self.table.sending(slot) else { return };
-        sending.on_acknowledged(length, fin);
+        sending.on_acknowledged(offset, length, fin);
         //= https://www.rfc-editor.org/rfc/rfc9000#section-3.1
         //# Once all stream data has been successfully acknowledged, the sending part of the
         //# stream enters the "Data Recvd" state, which is a terminal state.
@@ -77,7 +77,7 @@ impl Ledger {
     }
 
     fn on_data_lost(&mut self, id: StreamId, piece: Piece) {
-        let length = piece.data.len() as u64;
+        let length = u64::from(piece.length);
         if let Some(slot) = self.table.find(id)
             && let Some(sending) = self.table.sending(slot)
             && sending.reset.is_none()

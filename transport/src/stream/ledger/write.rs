@@ -1,6 +1,5 @@
 //! Frames into packets.
 
-use bytes::Bytes;
 use codec::cursor::{BufferFull, Writer};
 use codec::frame::{
     DataBlocked, Frame, MaxData, MaxStreamData, MaxStreams, ResetStream, StopSending, StreamDataBlocked,
@@ -168,10 +167,8 @@ impl Ledger {
         if plan.begin(w, id, offset, fin).is_err() {
             return false;
         }
-        sending.take_lost(plan.data, fin, |piece| {
-            copy(w, &piece.data);
-            tokens.push(Token::Stream { id, offset: piece.offset, data: piece.data, fin: piece.fin });
-        });
+        sending.send_again(plan.data, fin, |part| copy(w, part));
+        tokens.push(Token::Stream { id, offset, length: plan.data as u32, fin });
         let has_lost = sending.has_lost();
         self.stats.bytes_retransmitted += plan.data as u64;
         if !has_lost {
@@ -193,7 +190,7 @@ impl Ledger {
         if fin {
             sending.end = End::Sent;
         }
-        tokens.push(Token::Stream { id, offset, data: Bytes::new(), fin });
+        tokens.push(Token::Stream { id, offset, length: 0, fin });
         self.table.unlist(List::Bare, slot);
         true
     }
@@ -219,13 +216,8 @@ impl Ledger {
         }
         let consumed = self.credit.consume(length).and(sending.credit.consume(length));
         debug_assert!(consumed.is_ok(), "the plan stays within what is available");
-        let (mut at, end) = (offset, offset.saturating_add(length));
-        sending.take_queued(plan.data, |data| {
-            copy(w, &data);
-            let next = at.saturating_add(data.len() as u64);
-            tokens.push(Token::Stream { id, offset: at, data, fin: fin && next == end });
-            at = next;
-        });
+        sending.send(plan.data, |part| copy(w, part));
+        tokens.push(Token::Stream { id, offset, length: plan.data as u32, fin });
         if fin {
             sending.end = End::Sent;
         }
