@@ -25,7 +25,7 @@ use core::ops::Range;
 pub use header::{Header, WrittenHeader};
 pub use peek::{Peek, peek};
 pub use retry::Retry;
-pub use short::spin_bit;
+pub use short::{one_rtt_to, spin_bit};
 pub use split::{Split, split};
 pub use version_negotiation::{VersionNegotiation, Versions};
 

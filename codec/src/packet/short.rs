@@ -1,6 +1,6 @@
 //! The short header of 1-RTT packets (RFC 9000 §17.3.1).
 
-use super::{FIXED_BIT, PacketError, PacketKind, ProtectedHeader};
+use super::{FIXED_BIT, LONG_FORM, PacketError, PacketKind, ProtectedHeader};
 use crate::cursor::Reader;
 use crate::ids::ConnectionId;
 use crate::version::Version;
@@ -31,6 +31,15 @@ pub(super) fn decode(datagram: &[u8], local_id_length: usize) -> Result<Protecte
         packet_number_offset,
         end: datagram.len(),
     })
+}
+
+/// Where the packet number begins in a datagram that is one 1-RTT packet to `destination`; `None` if it is anything else
+/// (RFC 9000 §17.3.1). For who has just read a datagram to that id: most that follow are alike.
+#[inline]
+pub fn one_rtt_to(datagram: &[u8], destination: &ConnectionId) -> Option<usize> {
+    let (first, rest) = datagram.split_first()?;
+    let is_short = first & (LONG_FORM | FIXED_BIT) == FIXED_BIT;
+    (is_short && rest.starts_with(destination.as_bytes())).then_some(1 + destination.len())
 }
 
 /// Reads the first byte and the destination.

@@ -25,15 +25,16 @@ impl Connection {
         origin: Origin,
         whole: &Bytes,
         packet: &OpenedPacket,
+        destination: &ConnectionId,
     ) -> Result<Contents, TransportError> {
         //= https://www.rfc-editor.org/rfc/rfc9000#section-12.4
         //# An endpoint MUST treat receipt of a packet containing no frames as a
         //# connection error of type PROTOCOL_VIOLATION.
         let kind = packet.kind;
-        if packet.payload.is_empty() {
+        if packet.opened.payload.is_empty() {
             return Err(TransportError::protocol_violation("a packet without frames"));
         }
-        let bytes = whole.get(packet.payload.clone()).unwrap_or_default();
+        let bytes = whole.get(packet.opened.payload.clone()).unwrap_or_default();
         let mut contents = Contents { ack_eliciting: false, probing: true };
         // A piece of a buffer that is mostly empty is copied out of it, so that it does not hold the rest.
         let sparse = whole.len() < limits::COPIED_BELOW;
@@ -55,7 +56,7 @@ impl Connection {
             match &frame {
                 Frame::Stream(stream) => self.on_stream(origin.now, whole, stream, sparse),
                 Frame::Ack(ack) => self.on_ack(origin.now, packet, ack),
-                other => self.on_control(origin, space(kind), other, &packet.destination),
+                other => self.on_control(origin, space(kind), other, destination),
             }
             .map_err(|error| error.in_frame(frame_type.0))?;
             if !self.state.is_open() {

@@ -1,12 +1,12 @@
 //! The way in: datagrams → coalesced packets → opened packets → frames.
 
 use std::net::SocketAddr;
-use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 use codec::packet::{self, Packet, PacketKind, ProtectedHeader};
 use codec::{ConnectionId, Time};
 use recovery::{Ecn, SpaceId};
+use smallvec::SmallVec;
 use tls::{Level, OpenError};
 
 use super::Connection;
@@ -26,17 +26,21 @@ pub(super) struct Origin {
     pub(super) ecn: Option<Ecn>,
 }
 
-/// A packet that opened: where its payload is, and what its header said.
+/// A packet that opened.
 #[derive(Clone, Debug)]
 pub(super) struct OpenedPacket {
     pub(super) kind: PacketKind,
-    number: u64,
-    /// How its keys stand to newer ones.
+    /// Its number, where its payload is in the buffer that it was opened in, and how its keys stand to newer ones.
     pub(super) opened: tls::Opened,
-    /// In the buffer that it was opened in.
-    pub(super) payload: Range<usize>,
+    /// Which of the run's [`Ids`] its header had. Nearly always the same ones, which are therefore not copied for each.
+    ids: usize,
+}
+
+/// The connection ids of a header.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Ids {
     source: ConnectionId,
-    pub(super) destination: ConnectionId,
+    destination: ConnectionId,
 }
 
 /// A packet whose keys are not there yet.
@@ -96,18 +100,21 @@ impl Connection {
     fn open_run(&mut self, origin: Origin, segment_size: usize, mut buffer: BytesMut) {
         let mut opened = std::mem::take(&mut self.opened);
         let mut expected = self.received[SpaceId::Application].expected();
+        let mut ids = SmallVec::new();
         let mut failure = None;
         let mut start = 0;
         while start < buffer.len() && failure.is_none() {
             let end = (start + segment_size).min(buffer.len());
             let datagram = &mut buffer[start..end];
-            failure = self.open_datagram(origin, datagram, start, &mut expected, &mut opened).err();
+            failure = self.open_datagram(origin, datagram, start, &mut expected, &mut ids, &mut opened).err();
             start = end;
         }
         let whole = buffer.freeze();
         for packet in opened.drain(..) {
-            if self.state.is_open() {
-                self.read_packet(origin, &whole, &packet);
+            if self.state.is_open()
+                && let Some(ids) = ids.get(packet.ids)
+            {
+                self.read_packet(origin, &whole, &packet, ids);
             } else {
                 self.stats.drop_packet(PacketDrop::AfterClose);
             }
@@ -125,8 +132,20 @@ impl Connection {
         datagram: &mut [u8],
         base: usize,
         expected: &mut u64,
+        ids: &mut SmallVec<[Ids; 1]>,
         opened: &mut Vec<OpenedPacket>,
     ) -> Result<(), TransportError> {
+        // The way of nearly every datagram: one 1-RTT packet to the same id as the one before.
+        if let Some(last) = ids.last()
+            && let Some(offset) = packet::one_rtt_to(datagram, &last.destination)
+        {
+            if let Some(mut found) = self.open_packet(origin, Level::OneRtt, datagram, offset, *expected)? {
+                *expected = (*expected).max(found.number + 1);
+                found.payload = found.payload.start + base..found.payload.end + base;
+                opened.push(OpenedPacket { kind: PacketKind::OneRtt, opened: found, ids: ids.len() - 1 });
+            }
+            return Ok(());
+        }
         let mut position = 0;
         let mut first_destination = None;
         while position < datagram.len() {
@@ -149,12 +168,17 @@ impl Connection {
             }
             let packet = &mut rest[..header.end];
             let at = if header.kind == PacketKind::OneRtt { *expected } else { self.expected(&header) };
-            if let Some(found) = self.open_packet(origin, &header, packet, at)? {
+            if let Some(mut found) = self.open_protected(origin, &header, packet, at)? {
                 if header.kind == PacketKind::OneRtt {
                     *expected = (*expected).max(found.number + 1);
                 }
                 let shift = base + position;
-                opened.push(OpenedPacket { payload: found.payload.start + shift..found.payload.end + shift, ..found });
+                found.payload = found.payload.start + shift..found.payload.end + shift;
+                let its = Ids { source: header.source, destination: header.destination };
+                if ids.last() != Some(&its) {
+                    ids.push(its);
+                }
+                opened.push(OpenedPacket { kind: header.kind, opened: found, ids: ids.len() - 1 });
             }
             position += header.end;
         }
@@ -202,8 +226,8 @@ impl Connection {
                 continue;
             }
             let expected = self.expected(&header);
-            match self.open_packet(origin, &header, &mut packet, expected) {
-                Ok(Some(found)) => self.read_packet(origin, &packet.freeze(), &found),
+            match self.open_protected(origin, &header, &mut packet, expected) {
+                Ok(Some(found)) => self.read_alone(origin, &header, packet, found),
                 Ok(None) if self.wants_later(level(header.kind)) => {
                     self.keep_early(origin, level(header.kind), packet);
                     //= https://www.rfc-editor.org/rfc/rfc9002#section-6.2.3
@@ -224,13 +248,13 @@ impl Connection {
     }
 
     /// Opens one packet in place. `Ok(None)`: it was forgotten, and counted, or its keys are still to come.
-    fn open_packet(
+    fn open_protected(
         &mut self,
         origin: Origin,
         header: &ProtectedHeader,
         packet: &mut [u8],
         expected: u64,
-    ) -> Result<Option<OpenedPacket>, TransportError> {
+    ) -> Result<Option<tls::Opened>, TransportError> {
         if header.kind != PacketKind::OneRtt && header.version != self.version {
             self.stats.drop_packet(PacketDrop::Other);
             return Ok(None);
@@ -247,15 +271,19 @@ impl Connection {
         if self.wants_later(level) {
             return Ok(None);
         }
-        match self.keys.open(level, packet, header.packet_number_offset, expected, origin.now) {
-            Ok(found) => Ok(Some(OpenedPacket {
-                kind: header.kind,
-                number: found.number,
-                payload: found.payload.clone(),
-                opened: found,
-                source: header.source,
-                destination: header.destination,
-            })),
+        self.open_packet(origin, level, packet, header.packet_number_offset, expected)
+    }
+
+    fn open_packet(
+        &mut self,
+        origin: Origin,
+        level: Level,
+        packet: &mut [u8],
+        packet_number_offset: usize,
+        expected: u64,
+    ) -> Result<Option<tls::Opened>, TransportError> {
+        match self.keys.open(level, packet, packet_number_offset, expected, origin.now) {
+            Ok(found) => Ok(Some(found)),
             Err(OpenError::KeysUnavailable) => {
                 self.stats.drop_packet(PacketDrop::KeysUnavailable);
                 Ok(None)
@@ -301,8 +329,8 @@ impl Connection {
             let EarlyPacket { origin, mut bytes, .. } = self.early.remove(index);
             let Ok(Packet::Protected(header)) = packet::decode(&bytes, self.local_ids.length()) else { continue };
             let expected = self.expected(&header);
-            match self.open_packet(origin, &header, &mut bytes, expected) {
-                Ok(Some(found)) => self.read_packet(origin, &bytes.freeze(), &found),
+            match self.open_protected(origin, &header, &mut bytes, expected) {
+                Ok(Some(found)) => self.read_alone(origin, &header, bytes, found),
                 Ok(None) => {}
                 Err(error) => self.fail(origin.now, error, None),
             }
@@ -325,20 +353,27 @@ impl Connection {
         self.stats.drop_packet(reason);
     }
 
+    /// Reads an opened packet that has its buffer to itself.
+    fn read_alone(&mut self, origin: Origin, header: &ProtectedHeader, packet: BytesMut, opened: tls::Opened) {
+        let ids = Ids { source: header.source, destination: header.destination };
+        self.read_packet(origin, &packet.freeze(), &OpenedPacket { kind: header.kind, opened, ids: 0 }, &ids);
+    }
+
     /// Reads an opened packet: its number, its ids, its frames.
-    fn read_packet(&mut self, origin: Origin, whole: &Bytes, packet: &OpenedPacket) {
+    fn read_packet(&mut self, origin: Origin, whole: &Bytes, packet: &OpenedPacket, ids: &Ids) {
         let space = space(packet.kind);
         let received = &self.received[space];
-        if !received.is_new(packet.number) {
+        let number = packet.opened.number;
+        if !received.is_new(number) {
             self.stats.drop_packet(PacketDrop::Duplicate);
             return;
         }
-        let newest = received.largest().is_none_or(|largest| packet.number > largest);
-        if !self.accepts_ids(packet) {
+        let newest = received.largest().is_none_or(|largest| number > largest);
+        if !self.accepts_ids(packet.kind, &ids.source) {
             self.stats.drop_packet(PacketDrop::UnexpectedConnectionId);
             return;
         }
-        let contents = match self.read_frames(origin, whole, packet) {
+        let contents = match self.read_frames(origin, whole, packet, &ids.destination) {
             Ok(contents) => contents,
             Err(error) => {
                 self.fail(origin.now, error, None);
@@ -348,7 +383,7 @@ impl Connection {
         self.stats.packets_received[kind_index(packet.kind)] += 1;
         // The packet that completes the handshake takes its space along.
         if let Some(received) = self.received.get_mut(space) {
-            received.on_packet(packet.number, origin.now, contents.ack_eliciting, origin.ecn, false);
+            received.on_packet(number, origin.now, contents.ack_eliciting, origin.ecn, false);
         }
         if !self.state.is_open() {
             return;
@@ -366,14 +401,14 @@ impl Connection {
                 //# address to have been validated.
                 self.paths.validate_current();
             }
-            PacketKind::OneRtt => self.on_one_rtt(origin, newest, contents.probing, &packet.destination),
+            PacketKind::OneRtt => self.on_one_rtt(origin, newest, contents.probing, &ids.destination),
             _ => {}
         }
     }
 
     /// Whether a long header packet carries the ids that this point of the handshake expects; takes the peer's first one.
-    fn accepts_ids(&mut self, packet: &OpenedPacket) -> bool {
-        if packet.kind == PacketKind::OneRtt {
+    fn accepts_ids(&mut self, kind: PacketKind, source: &ConnectionId) -> bool {
+        if kind == PacketKind::OneRtt {
             return true;
         }
         let Some(handshake) = &mut self.handshake else { return true };
@@ -383,10 +418,10 @@ impl Connection {
             //# permitted if the values are taken from NEW_CONNECTION_ID frames; if
             //# subsequent Initial packets include a different Source Connection ID, they MUST
             //# be discarded.
-            Some(source) => source == packet.source,
+            Some(first) => first == *source,
             None => {
-                handshake.peer_source = Some(packet.source);
-                self.peer_ids.replace_initial(packet.source);
+                handshake.peer_source = Some(*source);
+                self.peer_ids.replace_initial(*source);
                 true
             }
         }
