@@ -77,12 +77,12 @@ fn check_header(header: Header<'_>, number: u64, number_length: usize, payload: 
     let mut buffer = [0; 1500];
     let mut writer = Writer::new(&mut buffer);
     let at = header.encode(&mut writer, number, number_length).unwrap();
-    assert_eq!(at.payload_offset, header.encoded_size(number_length));
-    let end = at.payload_offset + payload;
+    assert_eq!(at.payload_offset(), header.encoded_size(number_length));
+    let end = at.payload_offset() + payload;
     at.finish(&mut buffer, end);
-    assert_eq!(&buffer[..at.payload_offset], hex(written));
+    assert_eq!(&buffer[..at.payload_offset()], hex(written));
     let Ok(Packet::Protected(read)) = decode(&buffer[..end], 0) else { panic!("not read") };
-    assert_eq!((read.kind, read.packet_number_offset, read.end), (header.kind(), at.packet_number_offset, end));
+    assert_eq!((read.kind, read.packet_number_offset, read.end), (header.kind(), at.packet_number_offset(), end));
 }
 
 #[test]

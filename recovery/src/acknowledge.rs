@@ -255,25 +255,25 @@ impl Newly {
         self.largest = self.largest.max(Some(number));
         self.awaited += u32::from(facts.is_awaited());
         if !on_current_path {
-            self.of_earlier_paths += u64::from(facts.in_flight);
+            self.of_earlier_paths += u64::from(facts.in_flight());
             return;
         }
         if facts.is_aside() {
             return;
         }
         self.packets += 1;
-        self.marked += u64::from(facts.ecn);
-        self.ack_eliciting |= facts.ack_eliciting;
+        self.marked += u64::from(facts.ecn());
+        self.ack_eliciting |= facts.ack_eliciting();
         if is_largest {
             self.largest_sent_at = Some(facts.at);
         }
-        if facts.in_flight {
-            self.bytes += u64::from(facts.bytes);
+        if facts.in_flight() {
+            self.bytes += u64::from(facts.bytes());
             self.newest.get_or_insert(*facts);
-            if facts.mtu_probe {
-                self.mtu_probe = self.mtu_probe.max(Some(facts.bytes));
+            if facts.mtu_probe() {
+                self.mtu_probe = self.mtu_probe.max(Some(facts.bytes()));
             } else {
-                self.largest_size = self.largest_size.max(facts.bytes);
+                self.largest_size = self.largest_size.max(facts.bytes());
             }
         }
     }

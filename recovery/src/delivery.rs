@@ -40,20 +40,24 @@ pub(crate) struct AtSend {
     lost: u64,
     delivered_at: Time,
     first_sent_at: Time,
-    in_flight: u32,
-    application_limited: bool,
+    in_flight_and_limited: u64,
 }
 
 impl AtSend {
     /// Of a number that was never sent.
-    pub(crate) const NONE: Self = Self {
-        delivered: 0,
-        lost: 0,
-        delivered_at: Time::ZERO,
-        first_sent_at: Time::ZERO,
-        in_flight: 0,
-        application_limited: false,
-    };
+    pub(crate) const NONE: Self =
+        Self { delivered: 0, lost: 0, delivered_at: Time::ZERO, first_sent_at: Time::ZERO, in_flight_and_limited: 0 };
+
+    // One word for two: a small field that was just stored would hold up who copies the whole.
+    const LIMITED: u64 = 1 << 63;
+
+    const fn in_flight(&self) -> u64 {
+        self.in_flight_and_limited & !Self::LIMITED
+    }
+
+    const fn application_limited(&self) -> bool {
+        self.in_flight_and_limited & Self::LIMITED != 0
+    }
 }
 
 /// The draft's per-connection state.
@@ -74,13 +78,13 @@ impl Delivery {
             self.first_sent_at = at;
             self.delivered_at = at;
         }
+        let limited = if self.application_limited_until == 0 { 0 } else { AtSend::LIMITED };
         AtSend {
             delivered: self.delivered,
             lost: self.lost,
             delivered_at: self.delivered_at,
             first_sent_at: self.first_sent_at,
-            in_flight: u32::try_from(in_flight.saturating_add(bytes)).unwrap_or(u32::MAX),
-            application_limited: self.application_limited_until != 0,
+            in_flight_and_limited: in_flight.saturating_add(bytes).min(!AtSend::LIMITED) | limited,
         }
     }
 
@@ -110,10 +114,10 @@ impl Delivery {
         (interval >= minimum_rtt && !interval.is_zero()).then(|| DeliverySample {
             delivered: self.delivered.saturating_sub(newest.delivered),
             interval,
-            application_limited: newest.application_limited,
+            application_limited: newest.application_limited(),
             prior_delivered: newest.delivered,
             total_delivered: self.delivered,
-            in_flight_at_send: u64::from(newest.in_flight),
+            in_flight_at_send: newest.in_flight(),
             lost: self.lost.saturating_sub(newest.lost),
         })
     }

@@ -5,10 +5,10 @@ use core::time::Duration;
 use codec::{Side, Time};
 use smallvec::SmallVec;
 
-use crate::delivery::{AtSend, Delivery};
+use crate::delivery::Delivery;
 use crate::ecn;
 use crate::persistent::Persistent;
-use crate::sent::{Facts, SentPacket, Slot, State};
+use crate::sent::{Facts, SentPacket, State};
 use crate::space::Space;
 use crate::{Config, Outcome, Rtt, SpaceId, Spaces};
 
@@ -127,16 +127,14 @@ impl<T: 'static> Recovery<T> {
         while self.next_number(space_id) < packet.number {
             self.skip_number(space_id);
         }
-        let SentPacket { number: _, at, bytes, ack_eliciting, in_flight, ecn, mtu_probe, tokens } = packet;
-        let mut facts = Facts { at, rate: AtSend::NONE, bytes, ack_eliciting, in_flight, ecn, mtu_probe };
+        let mut facts = Facts::of(&packet);
+        let SentPacket { at, bytes, in_flight, tokens, .. } = packet;
         if in_flight {
             facts.rate = self.delivery.on_sent(at, u64::from(bytes), self.bytes_in_flight);
             self.bytes_in_flight = self.bytes_in_flight.saturating_add(u64::from(bytes));
             self.timer_set_at = Some(at);
         }
-        // What is sent aside says nothing about this path's treatment of marks.
-        facts.ecn = ecn && !facts.is_aside();
-        if facts.ecn {
+        if facts.ecn() {
             self.ecn.on_sent(space_id);
         }
         let space = self.space_mut(space_id);
@@ -144,7 +142,7 @@ impl<T: 'static> Recovery<T> {
             space.awaited = space.awaited.saturating_add(1);
             space.last_ack_eliciting_at = at;
         }
-        space.sent.push(Slot { facts, state: State::Outstanding, tokens });
+        space.sent.push(facts, tokens);
     }
 
     /// Takes the tokens of the oldest ack-eliciting packet in flight that has some, so that a probe can carry the same
@@ -177,8 +175,8 @@ impl<T: 'static> Recovery<T> {
         let space = self.space_mut(space_id);
         let path_start = space.path_start;
         for (number, mut slot) in space.sent.clear() {
-            if slot.state == State::Outstanding && slot.facts.in_flight && number >= path_start {
-                in_flight = in_flight.saturating_add(u64::from(slot.facts.bytes));
+            if slot.state == State::Outstanding && slot.facts.in_flight() && number >= path_start {
+                in_flight = in_flight.saturating_add(u64::from(slot.facts.bytes()));
             }
             outcome.discarded.extend(slot.tokens.drain(..));
         }

@@ -36,33 +36,60 @@ pub struct SentPacket<T> {
 pub(crate) struct Facts {
     pub(crate) at: Time,
     pub(crate) rate: AtSend,
-    pub(crate) bytes: u16,
-    pub(crate) ack_eliciting: bool,
-    pub(crate) in_flight: bool,
-    pub(crate) ecn: bool,
-    pub(crate) mtu_probe: bool,
+    /// Its size and marks: one word, since small fields that were just stored would hold up who copies them all.
+    bytes_and_marks: u64,
 }
+
+const ACK_ELICITING: u64 = 1 << 16;
+const IN_FLIGHT: u64 = 1 << 17;
+const ECN: u64 = 1 << 18;
+const MTU_PROBE: u64 = 1 << 19;
 
 impl Facts {
     /// Of a number that was never sent.
-    const NONE: Self = Self {
-        at: Time::ZERO,
-        rate: AtSend::NONE,
-        bytes: 0,
-        ack_eliciting: false,
-        in_flight: false,
-        ecn: false,
-        mtu_probe: false,
-    };
+    const NONE: Self = Self { at: Time::ZERO, rate: AtSend::NONE, bytes_and_marks: 0 };
+
+    /// Of a packet that is about to be sent. The mark is only remembered of what is not sent aside, for that says nothing
+    /// about this path's treatment of marks.
+    pub(crate) fn of<T>(packet: &SentPacket<T>) -> Self {
+        let mark = |is_set, mark| if is_set { mark } else { 0 };
+        let is_aside = packet.ack_eliciting && !packet.in_flight;
+        let marks = mark(packet.ack_eliciting, ACK_ELICITING)
+            | mark(packet.in_flight, IN_FLIGHT)
+            | mark(packet.ecn && !is_aside, ECN)
+            | mark(packet.mtu_probe, MTU_PROBE);
+        Self { at: packet.at, rate: AtSend::NONE, bytes_and_marks: u64::from(packet.bytes) | marks }
+    }
+
+    pub(crate) const fn bytes(&self) -> u16 {
+        // The low 16 bits are the size.
+        self.bytes_and_marks as u16
+    }
+
+    pub(crate) const fn ack_eliciting(&self) -> bool {
+        self.bytes_and_marks & ACK_ELICITING != 0
+    }
+
+    pub(crate) const fn in_flight(&self) -> bool {
+        self.bytes_and_marks & IN_FLIGHT != 0
+    }
+
+    pub(crate) const fn ecn(&self) -> bool {
+        self.bytes_and_marks & ECN != 0
+    }
+
+    pub(crate) const fn mtu_probe(&self) -> bool {
+        self.bytes_and_marks & MTU_PROBE != 0
+    }
 
     /// Counts for the probe timeout: something of ours that the peer has to answer.
     pub(crate) const fn is_awaited(&self) -> bool {
-        self.ack_eliciting && self.in_flight
+        self.ack_eliciting() && self.in_flight()
     }
 
     /// Was sent to another address than the connection's.
     pub(crate) const fn is_aside(&self) -> bool {
-        self.ack_eliciting && !self.in_flight
+        self.ack_eliciting() && !self.in_flight()
     }
 }
 
@@ -83,6 +110,10 @@ pub(crate) struct Slot<T> {
     pub(crate) facts: Facts,
     pub(crate) state: State,
     pub(crate) tokens: SmallVec<[T; 2]>,
+}
+
+impl<T> Slot<T> {
+    const SKIPPED: Self = Self { facts: Facts::NONE, state: State::Skipped, tokens: SmallVec::new_const() };
 }
 
 /// Packets in the order of their numbers, each at `number - first`. Its front is outstanding, or it is empty, once
@@ -120,8 +151,14 @@ impl<T> Ring<T> {
         self.slots.len()
     }
 
-    pub(crate) fn push(&mut self, slot: Slot<T>) {
-        self.slots.push_back(slot);
+    pub(crate) fn push(&mut self, facts: Facts, tokens: SmallVec<[T; 2]>) {
+        // Filled in where it is: put together elsewhere, it would be copied before its small fields have been stored.
+        self.slots.push_back(Slot::SKIPPED);
+        if let Some(slot) = self.slots.back_mut() {
+            slot.facts = facts;
+            slot.state = State::Outstanding;
+            slot.tokens = tokens;
+        }
     }
 
     /// Leaves a number out.
@@ -129,7 +166,7 @@ impl<T> Ring<T> {
         if self.slots.is_empty() {
             self.first = self.first.saturating_add(1);
         } else {
-            self.slots.push_back(Slot { facts: Facts::NONE, state: State::Skipped, tokens: SmallVec::new() });
+            self.slots.push_back(Slot::SKIPPED);
         }
     }
 
@@ -181,7 +218,7 @@ impl<T> Ring<T> {
     /// Forgets packets that nobody waits for, and gives back memory beyond what is used.
     pub(crate) fn shrink(&mut self) {
         // Nobody owes an answer to what does not ask for one.
-        if self.slots.iter().all(|slot| !slot.facts.ack_eliciting) {
+        if self.slots.iter().all(|slot| !slot.facts.ack_eliciting()) {
             self.first = self.next();
             self.slots.clear();
         }

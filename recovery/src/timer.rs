@@ -178,23 +178,24 @@ impl<T: 'static> Recovery<T> {
             space.awaited = space.awaited.saturating_sub(1);
         }
         if number < space.path_start {
-            outcome.lost_packets_of_earlier_paths += u64::from(facts.in_flight);
+            outcome.lost_packets_of_earlier_paths += u64::from(facts.in_flight());
             return;
         }
-        if facts.ecn {
+        if facts.ecn() {
             outcome.ecn = self.ecn.on_lost().or(outcome.ecn);
         }
-        if !facts.in_flight {
+        if !facts.in_flight() {
             return;
         }
-        let bytes = u64::from(facts.bytes);
+        let bytes = u64::from(facts.bytes());
         self.bytes_in_flight = self.bytes_in_flight.saturating_sub(bytes);
-        if facts.mtu_probe {
+        if facts.mtu_probe() {
             //= https://www.rfc-editor.org/rfc/rfc9000#section-14.4
             //# Loss of a QUIC packet that is carried in a PMTU probe is therefore not a
             //# reliable indication of congestion and SHOULD NOT trigger a congestion control
             //# reaction
-            outcome.mtu_probe_lost = Some(outcome.mtu_probe_lost.map_or(facts.bytes, |least| least.min(facts.bytes)));
+            outcome.mtu_probe_lost =
+                Some(outcome.mtu_probe_lost.map_or(facts.bytes(), |least| least.min(facts.bytes())));
             return;
         }
         self.space_mut(id).lost.push(number, now);
@@ -204,13 +205,13 @@ impl<T: 'static> Recovery<T> {
         }
         outcome.lost_bytes += bytes;
         outcome.smallest_lost_size = match outcome.smallest_lost_size {
-            0 => facts.bytes,
-            smallest => smallest.min(facts.bytes),
+            0 => facts.bytes(),
+            smallest => smallest.min(facts.bytes()),
         };
         outcome.largest_lost_sent_at = outcome.largest_lost_sent_at.max(Some(facts.at));
         self.delivery.on_lost(bytes);
         let duration = pto.saturating_mul(self.config.persistent_congestion_threshold);
-        if facts.ack_eliciting && self.persistent.on_lost(id, facts.at, self.rtt.first_sample_at(), duration) {
+        if facts.ack_eliciting() && self.persistent.on_lost(id, facts.at, self.rtt.first_sample_at(), duration) {
             outcome.persistent_congestion = true;
             self.rtt.restart_minimum();
         }

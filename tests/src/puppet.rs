@@ -526,7 +526,7 @@ impl Puppet {
                 space,
                 number: opened.number,
                 destination: header.destination,
-                payload: packet[opened.payload].to_vec(),
+                payload: packet[opened.payload()].to_vec(),
                 to: datagram.to,
                 datagram: datagram.bytes.len(),
             };

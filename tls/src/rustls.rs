@@ -131,9 +131,12 @@ pub(crate) struct PacketKey(Box<dyn quic::PacketKey>);
 impl PacketKey {
     /// Encrypts `payload` in place and returns the tag.
     #[inline]
-    pub(crate) fn seal(&self, number: u64, header: &[u8], payload: &mut [u8]) -> Option<[u8; TAG_LENGTH]> {
-        let tag = self.0.encrypt_in_place(number, header, payload).ok()?;
-        tag.as_ref().try_into().ok()
+    pub(crate) fn seal(&self, number: u64, header: &[u8], payload: &mut [u8], tag: &mut [u8; TAG_LENGTH]) -> bool {
+        // Looked at where it is: taken out of the result, it would be copied by stores that overlap.
+        match &self.0.encrypt_in_place(number, header, payload) {
+            Ok(sealed) => sealed.as_ref().first_chunk().inspect(|&sealed| *tag = *sealed).is_some(),
+            Err(_) => false,
+        }
     }
 
     /// Decrypts `payload`, which ends in its tag, in place. False if it is not authentic; it is spoilt then.

@@ -1,5 +1,7 @@
 //! Writing packet headers: the counterpart of `long` and `short`.
 
+use core::num::NonZeroU16;
+
 use super::short::{KEY_PHASE_BIT, SPIN_BIT};
 use super::{FIXED_BIT, LONG_FORM, PacketKind, long, number};
 use crate::cursor::{BufferFull, Writer};
@@ -85,7 +87,8 @@ impl Header<'_> {
         before_number + number_length
     }
 
-    /// Writes the header of packet `number`, of which `number_length` (1 to 4) bytes are sent. All or nothing.
+    /// Writes the header of packet `number`, of which `number_length` (1 to 4) bytes are sent. All or nothing, and within
+    /// the first 64 KiB of the buffer.
     ///
     /// The Length field of a long header stays open until [`WrittenHeader::finish`].
     #[inline]
@@ -119,7 +122,14 @@ impl Header<'_> {
         };
         let packet_number_offset = w.position();
         number::write(w, number, number_length)?;
-        Ok(WrittenHeader { start, length_offset, packet_number_offset, payload_offset: w.position() })
+        // All of them fit if the last does.
+        let payload_offset = u16::try_from(w.position()).ok().and_then(NonZeroU16::new).ok_or(BufferFull)?;
+        Ok(WrittenHeader {
+            start: start as u16,
+            length_offset: length_offset.unwrap_or(0) as u16,
+            packet_number_offset: packet_number_offset as u16,
+            payload_offset,
+        })
     }
 }
 
@@ -143,26 +153,49 @@ fn write_length(w: &mut Writer<'_>) -> Result<usize, BufferFull> {
 }
 
 /// Where the parts of a header are that was just written, counted from the start of the [`Writer`]'s buffer.
+// One word, which stays in a register: a datagram has less than 64 KiB.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct WrittenHeader {
-    /// The first byte of the packet.
-    pub start: usize,
-    /// The Length field of a long header.
-    pub length_offset: Option<usize>,
-    /// The packet number.
-    pub packet_number_offset: usize,
-    /// The payload.
-    pub payload_offset: usize,
+    start: u16,
+    /// 0 if there is none: there it cannot be.
+    length_offset: u16,
+    packet_number_offset: u16,
+    /// Never 0, so that not having written a header is as small.
+    payload_offset: NonZeroU16,
 }
 
 impl WrittenHeader {
+    /// The first byte of the packet.
+    #[inline]
+    pub fn start(&self) -> usize {
+        self.start.into()
+    }
+
+    /// The Length field of a long header.
+    #[inline]
+    pub fn length_offset(&self) -> Option<usize> {
+        (self.length_offset > 0).then_some(self.length_offset.into())
+    }
+
+    /// The packet number.
+    #[inline]
+    pub fn packet_number_offset(&self) -> usize {
+        self.packet_number_offset.into()
+    }
+
+    /// The payload.
+    #[inline]
+    pub fn payload_offset(&self) -> usize {
+        self.payload_offset.get().into()
+    }
+
     /// Fills in the Length field. `buffer` is the writer's; `end` is where the packet ends in it, AEAD tag included.
     ///
     /// From the packet number to `end` there are at most 16383 bytes. Nothing happens to a short header.
     #[inline]
     pub fn finish(&self, buffer: &mut [u8], end: usize) {
-        let Some(offset) = self.length_offset else { return };
-        let length = end.saturating_sub(self.packet_number_offset);
+        let Some(offset) = self.length_offset() else { return };
+        let length = end.saturating_sub(self.packet_number_offset());
         debug_assert!(length <= MAX_LENGTH, "a long header packet of {length} bytes does not fit its Length field");
         // A variable-length integer of two bytes (RFC 9000 §16); bounded, so the conversion is lossless.
         let field = 0x4000 | length.min(MAX_LENGTH) as u16;

@@ -54,11 +54,11 @@ fn each_long_header_comes_back_in_each_version() {
             };
             assert_eq!((read.kind, read.version), (header.kind(), version));
             assert_eq!((read.destination, read.source), (destination, source));
-            assert_eq!((read.packet_number_offset, read.end), (at.packet_number_offset, packet.len()));
+            assert_eq!((read.packet_number_offset, read.end), (at.packet_number_offset(), packet.len()));
             let token = if let Header::Initial { token, .. } = header { token } else { &[] };
             assert_eq!(&packet[read.token], token);
             assert_eq!(packet[0] & 0x0f, 3);
-            assert_eq!(packet[at.packet_number_offset..at.payload_offset], [1, 2, 3, 4]);
+            assert_eq!(packet[at.packet_number_offset()..at.payload_offset()], [1, 2, 3, 4]);
             assert_eq!(
                 peek(&packet, 8),
                 Ok(Peek::Long {
@@ -80,7 +80,7 @@ fn short_headers_carry_spin_and_key_phase() {
         let (packet, at) = written(Header::OneRtt { destination, spin, key_phase }, 0xabcdef, 2, 20);
         assert_eq!(packet[0], first);
         assert_eq!(spin_bit(packet[0]), spin);
-        assert_eq!(packet[at.packet_number_offset..at.payload_offset], [0xcd, 0xef]);
+        assert_eq!(packet[at.packet_number_offset()..at.payload_offset()], [0xcd, 0xef]);
         let read = protected(&packet, 8);
         assert_eq!((read.kind, read.destination, read.source), (PacketKind::OneRtt, destination, ConnectionId::EMPTY));
         assert_eq!((read.packet_number_offset, read.end, read.token), (9, packet.len(), 0..0));
@@ -103,7 +103,7 @@ fn a_header_that_does_not_fit_is_not_written() {
             assert_eq!(header.encode(&mut w, 7, 2), Err(BufferFull));
             assert_eq!(w.position(), 0);
         }
-        assert_eq!(header.encode(&mut Writer::new(&mut vec![0; size]), 7, 2).unwrap().payload_offset, size);
+        assert_eq!(header.encode(&mut Writer::new(&mut vec![0; size]), 7, 2).unwrap().payload_offset(), size);
     }
 }
 
@@ -114,7 +114,10 @@ fn offsets_of_a_written_header_count_from_the_start_of_the_buffer() {
     let mut w = Writer::new(&mut buffer);
     w.zeros(10).unwrap();
     let at = header.encode(&mut w, 5, 1).unwrap();
-    assert_eq!((at.start, at.length_offset, at.packet_number_offset, at.payload_offset), (10, Some(19), 21, 22));
+    assert_eq!(
+        (at.start(), at.length_offset(), at.packet_number_offset(), at.payload_offset()),
+        (10, Some(19), 21, 22)
+    );
     at.finish(w.written_mut(), 52);
     assert_eq!(buffer[19..21], [0x40, 31]);
     let read = protected(&buffer[10..], 0);
@@ -129,7 +132,7 @@ fn every_prefix_of_a_header_is_truncated() {
         assert_eq!(decode(&initial[..end], 8), Err(PacketError::Truncated), "{end}");
     }
     let (short, at) = written(Header::OneRtt { destination, spin: false, key_phase: false }, 1, 1, 30);
-    for end in 1..at.packet_number_offset {
+    for end in 1..at.packet_number_offset() {
         assert_eq!(decode(&short[..end], 8), Err(PacketError::Truncated), "{end}");
         assert_eq!(peek(&short[..end], 8), Err(PacketError::Truncated), "{end}");
     }
@@ -359,10 +362,10 @@ proptest! {
         let read = protected(&packet, destination.len());
         prop_assert_eq!(read.kind, header.kind());
         prop_assert_eq!(read.destination, destination);
-        prop_assert_eq!((read.packet_number_offset, read.end), (at.packet_number_offset, packet.len()));
+        prop_assert_eq!((read.packet_number_offset, read.end), (at.packet_number_offset(), packet.len()));
         prop_assert_eq!(usize::from(packet[0] & 3) + 1, number_length);
         let mut truncated = [0; 4];
-        truncated[4 - number_length..].copy_from_slice(&packet[at.packet_number_offset..at.payload_offset]);
+        truncated[4 - number_length..].copy_from_slice(&packet[at.packet_number_offset()..at.payload_offset()]);
         prop_assert_eq!(number::expand(u32::from_be_bytes(truncated), number_length, number), number);
         if kind != 3 {
             prop_assert_eq!((read.version, read.source), (version, source));

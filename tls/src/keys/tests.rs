@@ -53,7 +53,7 @@ impl End {
     fn receive(&mut self, packet: &[u8]) -> Result<Opened, OpenError> {
         let mut packet = packet.to_vec();
         let opened = self.ring.open(Level::OneRtt, &mut packet, NUMBER_OFFSET, self.expected, self.now)?;
-        assert_eq!(&packet[opened.payload.clone()], payload(opened.number));
+        assert_eq!(&packet[opened.payload()], payload(opened.number));
         self.expected = self.expected.max(opened.number + 1);
         Ok(opened)
     }
@@ -158,7 +158,7 @@ proptest! {
         prop_assert_ne!(&packet[payload_offset..plain.len()], &plain[payload_offset..]);
         let opened = server.open(Level::OneRtt, &mut packet, 1 + id_length, number, Time::ZERO).unwrap();
         prop_assert_eq!(opened.number, number);
-        prop_assert_eq!(opened.payload, payload_offset..plain.len());
+        prop_assert_eq!(opened.payload(), payload_offset..plain.len());
         prop_assert_eq!(&packet[..plain.len()], &plain[..]);
     }
 

@@ -24,13 +24,21 @@ use header::SAMPLE_END;
 pub struct Opened {
     /// The whole packet number.
     pub number: u64,
-    /// Where in the packet the frames are.
-    pub payload: Range<usize>,
+    // In two bytes each: with them it is two words, which stay in registers.
+    payload: (u16, u16),
     /// The peer began a key update with this packet (RFC 9001 §6.2); ours follow with the next packet sealed.
     pub key_phase_changed: bool,
     /// The packet came late, protected with the keys from before the last key update. What it may acknowledge is then
     /// limited: [`KeyRing::is_acknowledgement_allowed`](crate::KeyRing::is_acknowledgement_allowed).
     pub previous_keys: bool,
+}
+
+impl Opened {
+    /// Where in the packet the frames are.
+    #[inline]
+    pub fn payload(&self) -> Range<usize> {
+        self.payload.0.into()..self.payload.1.into()
+    }
 }
 
 /// Encrypts the payload and masks the header.
@@ -52,13 +60,14 @@ pub(crate) fn seal(
         return Err(SealError::Malformed);
     }
     let (header, body) = packet.split_at_mut(payload_offset);
-    let (payload, tag_room) = body.split_at_mut(body.len() - TAG_LENGTH);
+    let Some((payload, tag)) = body.split_last_chunk_mut() else { return Err(SealError::Malformed) };
     //= https://www.rfc-editor.org/rfc/rfc9001#section-5.3
     //# The associated data, A, for the AEAD is the contents of the QUIC header,
     //# starting from the first byte of either the short or long header, up to and
     //# including the unprotected packet number.
-    let tag = packet_key.seal(number, header, payload).ok_or(SealError::Malformed)?;
-    tag_room.copy_from_slice(&tag);
+    if !packet_key.seal(number, header, payload, tag) {
+        return Err(SealError::Malformed);
+    }
     lap.mark(|time| &mut time.seal);
     //= https://www.rfc-editor.org/rfc/rfc9001#section-5.4.1
     //# Header protection is applied after packet protection is applied
@@ -106,6 +115,7 @@ pub(crate) fn opened(
     if !unprotected.reserved_bits_are_zero() {
         return Err(OpenError::ReservedBits);
     }
-    let payload = unprotected.payload_offset..packet.len() - TAG_LENGTH;
+    let offset = |offset| u16::try_from(offset).map_err(|_| OpenError::Undecryptable);
+    let payload = (offset(unprotected.payload_offset)?, offset(packet.len() - TAG_LENGTH)?);
     Ok(Opened { number: unprotected.number, payload, key_phase_changed, previous_keys })
 }

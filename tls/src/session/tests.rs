@@ -65,7 +65,7 @@ impl End {
         packet[0] = if level == Level::OneRtt { 0x40 } else { 0xc0 };
         self.ring.seal(level, 0, &mut packet, 7, 8).unwrap();
         let opened = peer.ring.open(level, &mut packet, 7, 0, Time::ZERO).unwrap();
-        assert_eq!(opened.payload, 8..60);
+        assert_eq!(opened.payload(), 8..60);
     }
 }
 

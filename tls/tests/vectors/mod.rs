@@ -54,7 +54,7 @@ impl Sample {
         let opened = receiver.open(Level::Initial, &mut packet, number_offset, 0, Time::ZERO).unwrap();
         assert_eq!(opened.number, number);
         assert_eq!(&packet[..header.len()], header);
-        assert_eq!(&packet[opened.payload], payload);
+        assert_eq!(&packet[opened.payload()], payload);
     }
 }
 

@@ -67,7 +67,7 @@ pub fn close(
     let end = writer.position();
     header.finish(writer.written_mut(), end);
     let mut keys = KeyRing::with_suite(suite, Side::Server, attempt.version, &attempt.destination);
-    let (number_offset, payload_offset) = (header.packet_number_offset, header.payload_offset);
+    let (number_offset, payload_offset) = (header.packet_number_offset(), header.payload_offset());
     keys.seal(Level::Initial, 0, writer.written_mut(), number_offset, payload_offset).ok()?;
     Some(end)
 }

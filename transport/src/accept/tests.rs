@@ -387,7 +387,7 @@ fn a_refusal_is_an_initial_that_the_client_can_open() {
         assert_eq!((header.destination, header.source), (attempt.source, id(5, 8)));
         let mut keys = KeyRing::new(Side::Client, version, &attempt.destination);
         let opened = keys.open(Level::Initial, datagram, header.packet_number_offset, 0, Time::ZERO).unwrap();
-        let frames: Vec<_> = codec::frame::iter(&datagram[opened.payload]).map(Result::unwrap).collect();
+        let frames: Vec<_> = codec::frame::iter(&datagram[opened.payload()]).map(Result::unwrap).collect();
         assert!(
             matches!(frames[..], [codec::frame::Frame::ConnectionClose(close)] if close.code == code),
             "{frames:?}"

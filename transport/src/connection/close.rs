@@ -197,7 +197,7 @@ impl Connection {
             let opened = self.keys.open(level_of(space), packet, header.packet_number_offset, expected, now);
             // The keys of this one may be gone, and those of the next not.
             let Ok(opened) = opened else { continue };
-            let payload = packet.get(opened.payload).unwrap_or_default();
+            let payload = packet.get(opened.payload()).unwrap_or_default();
             let closes = codec::frame::iter(payload)
                 .map_while(Result::ok)
                 .any(|frame| matches!(frame, Frame::ConnectionClose(_) | Frame::ApplicationClose(_)));
@@ -285,7 +285,7 @@ impl Connection {
             writer.zeros(rest).ok()?;
         }
         let length = writer.position() + TAG_LENGTH;
-        let packet = Unsealed { space, number, header, eliciting: false, in_flight: false };
+        let packet = Unsealed { space, number, header: &header, eliciting: false, in_flight: false };
         self.seal(datagram.get_mut(position..)?, length, &packet)?;
         self.recovery.on_sent(
             space,

@@ -31,16 +31,19 @@ impl Connection {
         //# An endpoint MUST treat receipt of a packet containing no frames as a
         //# connection error of type PROTOCOL_VIOLATION.
         let kind = packet.kind;
-        if packet.opened.payload.is_empty() {
+        if packet.payload.is_empty() {
             return Err(TransportError::protocol_violation("a packet without frames"));
         }
-        let bytes = whole.get(packet.opened.payload.clone()).unwrap_or_default();
+        let bytes = whole.get(packet.payload.clone()).unwrap_or_default();
         let mut contents = Contents { ack_eliciting: false, probing: true };
         // A piece of a buffer that is mostly empty is copied out of it, so that it does not hold the rest.
         let sparse = whole.len() < limits::COPIED_BELOW;
         for frame in frame::iter(bytes) {
-            let frame =
-                frame.map_err(|error| TransportError::new(error.code, error.reason).in_frame(error.frame_type))?;
+            // By reference: a frame that moves is copied before its small fields have been stored.
+            let frame = match &frame {
+                Ok(frame) => frame,
+                Err(error) => return Err(TransportError::new(error.code, error.reason).in_frame(error.frame_type)),
+            };
             let frame_type = frame.frame_type();
             //= https://www.rfc-editor.org/rfc/rfc9000#section-12.4
             //# An endpoint MUST treat
@@ -53,7 +56,7 @@ impl Connection {
             self.stats.frames_received[frame_type.index()] += 1;
             contents.ack_eliciting |= frame.is_ack_eliciting();
             contents.probing &= frame.is_probing();
-            match &frame {
+            match frame {
                 Frame::Stream(stream) => self.on_stream(origin.now, whole, stream, sparse),
                 Frame::Ack(ack) => self.on_ack(origin.now, packet, ack),
                 other => self.on_control(origin, space(kind), other, destination),

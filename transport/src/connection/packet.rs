@@ -62,7 +62,7 @@ impl Connection {
         let number_length = if fills { self.aligned_length(needed, writer.remaining()) } else { needed };
         let header = self.encode_header(space, destination, &mut writer, number, number_length)?;
         let eliciting = self.write_frames(now, space, &mut writer, &mut tokens, content);
-        if writer.position() == header.payload_offset {
+        if writer.position() == header.payload_offset() {
             return None;
         }
         //= https://www.rfc-editor.org/rfc/rfc9000#section-14.1
@@ -73,7 +73,7 @@ impl Connection {
         // Others it does not expand: PADDING would count as in flight and, since nobody acknowledges it, fill the window.
         let pad = pad && (self.side.is_client() || space != SpaceId::Initial || eliciting);
         // Header protection takes its sample four bytes behind the start of the packet number (RFC 9001 §5.4.2).
-        let payload = writer.position() - header.payload_offset;
+        let payload = writer.position() - header.payload_offset();
         let sample = number::MAX_LENGTH.saturating_sub(number_length + payload);
         //= https://www.rfc-editor.org/rfc/rfc9000#section-10.3
         //# To achieve that end, the endpoint SHOULD ensure that all
@@ -89,8 +89,8 @@ impl Connection {
             self.stats.frames_sent[FrameType::PADDING.index()] += 1;
         }
         let end = position + writer.position() + TAG_LENGTH;
-        let packet = Unsealed { space, number, header, eliciting, in_flight: eliciting || pad };
-        self.finish_packet(now, datagram.get_mut(position..)?, end - position, packet, tokens)?;
+        let packet = Unsealed { space, number, header: &header, eliciting, in_flight: eliciting || pad };
+        self.finish_packet(now, datagram.get_mut(position..)?, end - position, &packet, &mut tokens)?;
         Some(Built { end, in_flight: eliciting || pad })
     }
 
@@ -139,7 +139,7 @@ impl Connection {
         let packet = Unsealed {
             space: SpaceId::Application,
             number,
-            header,
+            header: &header,
             eliciting: true,
             // What goes to another address does not fill the current path.
             in_flight: probe,
@@ -168,13 +168,13 @@ impl Connection {
         now: Time,
         bytes: &mut [u8],
         length: usize,
-        packet: Unsealed,
-        tokens: Tokens,
+        packet: &Unsealed<'_>,
+        tokens: &mut Tokens,
     ) -> Option<()> {
-        self.seal(bytes, length, &packet)?;
+        self.seal(bytes, length, packet)?;
         let space = packet.space;
-        self.count_tokens(&tokens);
-        for token in &tokens {
+        self.count_tokens(tokens);
+        for token in tokens.iter() {
             if let Token::Ack { largest, .. } = token {
                 self.received[space].on_ack_sent(*largest, now);
             }
@@ -189,7 +189,8 @@ impl Connection {
                 in_flight: packet.in_flight,
                 ecn: self.marking,
                 mtu_probe: false,
-                tokens,
+                // Moved here and not before: by now they have been stored.
+                tokens: std::mem::take(tokens),
             },
         );
         let kind = kind_of(space);
@@ -210,12 +211,12 @@ impl Connection {
         Some(())
     }
 
-    pub(super) fn seal(&mut self, bytes: &mut [u8], length: usize, packet: &Unsealed) -> Option<()> {
+    pub(super) fn seal(&mut self, bytes: &mut [u8], length: usize, packet: &Unsealed<'_>) -> Option<()> {
         let sealed = bytes.get_mut(..length)?;
         packet.header.finish(sealed, length);
         let level = level_of(packet.space);
-        let header = &packet.header;
-        match self.keys.seal(level, packet.number, sealed, header.packet_number_offset, header.payload_offset) {
+        let header = packet.header;
+        match self.keys.seal(level, packet.number, sealed, header.packet_number_offset(), header.payload_offset()) {
             Ok(()) => Some(()),
             Err(SealError::KeysUnavailable) => {
                 debug_assert!(false, "a packet was built for a level without keys");
@@ -390,10 +391,10 @@ impl Connection {
 
 /// A packet whose bytes are written but not protected.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Unsealed {
+pub(super) struct Unsealed<'a> {
     pub(super) space: SpaceId,
     pub(super) number: u64,
-    pub(super) header: codec::packet::WrittenHeader,
+    pub(super) header: &'a codec::packet::WrittenHeader,
     pub(super) eliciting: bool,
     pub(super) in_flight: bool,
 }

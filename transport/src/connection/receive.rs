@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use std::ops::Range;
+
 use bytes::{Bytes, BytesMut};
 use codec::packet::{self, Packet, PacketKind, ProtectedHeader};
 use codec::{ConnectionId, Time};
@@ -30,10 +32,20 @@ pub(super) struct Origin {
 #[derive(Clone, Debug)]
 pub(super) struct OpenedPacket {
     pub(super) kind: PacketKind,
-    /// Its number, where its payload is in the buffer that it was opened in, and how its keys stand to newer ones.
+    /// Its number, and how its keys stand to newer ones.
     pub(super) opened: tls::Opened,
+    /// In the buffer that it was opened in.
+    pub(super) payload: Range<usize>,
     /// Which of the run's [`Ids`] its header had. Nearly always the same ones, which are therefore not copied for each.
     ids: usize,
+}
+
+impl OpenedPacket {
+    /// One that starts at `base` of its buffer.
+    fn new(kind: PacketKind, opened: tls::Opened, base: usize, ids: usize) -> Self {
+        let payload = opened.payload();
+        Self { kind, opened, payload: base + payload.start..base + payload.end, ids }
+    }
 }
 
 /// The connection ids of a header.
@@ -110,15 +122,16 @@ impl Connection {
             start = end;
         }
         let whole = buffer.freeze();
-        for packet in opened.drain(..) {
+        for packet in &opened {
             if self.state.is_open()
                 && let Some(ids) = ids.get(packet.ids)
             {
-                self.read_packet(origin, &whole, &packet, ids);
+                self.read_packet(origin, &whole, packet, ids);
             } else {
                 self.stats.drop_packet(PacketDrop::AfterClose);
             }
         }
+        opened.clear();
         self.opened = opened;
         if let Some(error) = failure {
             self.fail(origin.now, error, None);
@@ -139,10 +152,9 @@ impl Connection {
         if let Some(last) = ids.last()
             && let Some(offset) = packet::one_rtt_to(datagram, &last.destination)
         {
-            if let Some(mut found) = self.open_packet(origin, Level::OneRtt, datagram, offset, *expected)? {
+            if let Some(found) = self.open_packet(origin, Level::OneRtt, datagram, offset, *expected)? {
                 *expected = (*expected).max(found.number + 1);
-                found.payload = found.payload.start + base..found.payload.end + base;
-                opened.push(OpenedPacket { kind: PacketKind::OneRtt, opened: found, ids: ids.len() - 1 });
+                opened.push(OpenedPacket::new(PacketKind::OneRtt, found, base, ids.len() - 1));
             }
             return Ok(());
         }
@@ -168,17 +180,15 @@ impl Connection {
             }
             let packet = &mut rest[..header.end];
             let at = if header.kind == PacketKind::OneRtt { *expected } else { self.expected(&header) };
-            if let Some(mut found) = self.open_protected(origin, &header, packet, at)? {
+            if let Some(found) = self.open_protected(origin, &header, packet, at)? {
                 if header.kind == PacketKind::OneRtt {
                     *expected = (*expected).max(found.number + 1);
                 }
-                let shift = base + position;
-                found.payload = found.payload.start + shift..found.payload.end + shift;
                 let its = Ids { source: header.source, destination: header.destination };
                 if ids.last() != Some(&its) {
                     ids.push(its);
                 }
-                opened.push(OpenedPacket { kind: header.kind, opened: found, ids: ids.len() - 1 });
+                opened.push(OpenedPacket::new(header.kind, found, base + position, ids.len() - 1));
             }
             position += header.end;
         }
@@ -356,7 +366,7 @@ impl Connection {
     /// Reads an opened packet that has its buffer to itself.
     fn read_alone(&mut self, origin: Origin, header: &ProtectedHeader, packet: BytesMut, opened: tls::Opened) {
         let ids = Ids { source: header.source, destination: header.destination };
-        self.read_packet(origin, &packet.freeze(), &OpenedPacket { kind: header.kind, opened, ids: 0 }, &ids);
+        self.read_packet(origin, &packet.freeze(), &OpenedPacket::new(header.kind, opened, 0, 0), &ids);
     }
 
     /// Reads an opened packet: its number, its ids, its frames.
