@@ -8,6 +8,7 @@ pub mod error;
 pub mod frame;
 mod grease;
 pub mod limits;
+pub mod message;
 pub mod priority;
 pub mod qpack;
 pub mod settings;
