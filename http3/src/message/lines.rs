@@ -194,7 +194,7 @@ fn invalid_value() -> StreamError {
 }
 
 /// Whether the head says that the capsule protocol is used (RFC 9297 §3.4).
-pub(crate) fn has_capsules(headers: &HeaderMap) -> bool {
+pub fn has_capsules(headers: &HeaderMap) -> bool {
     let mut values = headers.get_all(CAPSULE_PROTOCOL).iter();
     match (values.next(), values.next()) {
         (Some(value), None) => value.as_bytes() == b"?1" || value.as_bytes().starts_with(b"?1;"),

@@ -20,12 +20,12 @@ mod write;
 mod tests;
 
 pub use content::Content;
+pub use lines::has_capsules;
 pub use request::{Protocol, RequestHead, decode_request};
 pub use response::{Asked, ResponseHead, decode_response};
 pub use write::{HeadError, Lines, request_lines, response_lines, trailer_lines};
 
 pub(crate) use content::content_length;
-pub(crate) use lines::has_capsules;
 
 use http::HeaderMap;
 
