@@ -5,6 +5,7 @@ use codec::cursor::Reader;
 
 use super::integer;
 use super::literal::{self, Literal};
+use super::static_table;
 use super::wire::Fault;
 
 /// Where a name stands.
@@ -29,21 +30,41 @@ pub(super) enum EncoderInstruction<'a> {
     Duplicate(u64),
 }
 
+/// What the table permits the next instruction, so that one that breaks it is refused before its end comes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Permitted {
+    /// Bytes of a string, decoded: an entry with a longer one does not fit.
+    pub(super) string: usize,
+    /// Entries in the table.
+    pub(super) entries: u64,
+}
+
 impl<'a> EncoderInstruction<'a> {
-    /// Reads one. No string may be longer than `limit` when it is decoded: such an entry does not fit in the table.
-    pub(super) fn read(limit: usize, reader: &mut Reader<'a>) -> Result<Self, Fault> {
+    /// Reads one.
+    pub(super) fn read(permitted: Permitted, reader: &mut Reader<'a>) -> Result<Self, Fault> {
         let first = reader.u8()?;
         Ok(if first & 0x80 != 0 {
             let index = integer::read(first, 6, reader)?;
-            let name = if first & 0x40 != 0 { NameIndex::Static(index) } else { NameIndex::Relative(index) };
-            Self::InsertWithName(name, Literal::read_whole(limit, reader)?)
+            let (name, lines) = if first & 0x40 != 0 {
+                (NameIndex::Static(index), static_table::LENGTH)
+            } else {
+                (NameIndex::Relative(index), permitted.entries)
+            };
+            if index >= lines {
+                return Err(Fault::NoSuchLine);
+            }
+            Self::InsertWithName(name, Literal::read_whole(permitted.string, reader)?)
         } else if first & 0x40 != 0 {
-            let name = Literal::read(first, 5, limit, reader)?;
-            Self::InsertWithLiteral(name, Literal::read_whole(limit, reader)?)
+            let name = Literal::read(first, 5, permitted.string, reader)?;
+            Self::InsertWithLiteral(name, Literal::read_whole(permitted.string, reader)?)
         } else if first & 0x20 != 0 {
             Self::SetCapacity(integer::read(first, 5, reader)?)
         } else {
-            Self::Duplicate(integer::read(first, 5, reader)?)
+            let index = integer::read(first, 5, reader)?;
+            if index >= permitted.entries {
+                return Err(Fault::NoSuchLine);
+            }
+            Self::Duplicate(index)
         })
     }
 }
@@ -155,11 +176,11 @@ mod tests {
         }
 
         #[test]
-        fn any_encoder_stream_makes_progress_or_an_error(bytes: Vec<u8>, limit in 0_usize..100) {
+        fn any_encoder_stream_makes_progress_or_an_error(bytes: Vec<u8>, string in 0_usize..100, entries in 0_u64..100) {
             let mut reader = Reader::new(&bytes);
             loop {
                 let before = reader.position();
-                if EncoderInstruction::read(limit, &mut reader).is_err() {
+                if EncoderInstruction::read(Permitted { string, entries }, &mut reader).is_err() {
                     break;
                 }
                 prop_assert!(reader.position() > before);

@@ -8,7 +8,6 @@
 //!           poll_instructions ▶ encoder stream (type 0x02) ▶ receive ─────────▶ poll_unblocked ─▶ Fields
 //!           receive ◀────────── decoder stream (type 0x03) ◀ poll_instructions
 //! ```
-
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
 pub mod decoder;

@@ -106,6 +106,9 @@ const LINES: [(&str, &str); 99] = [
     ("x-frame-options", "sameorigin"),
 ];
 
+/// How many there are.
+pub(super) const LENGTH: u64 = LINES.len() as u64;
+
 /// What the static table has of a field line.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Match {

@@ -13,6 +13,8 @@ pub(super) enum Fault {
     Huffman,
     /// A string is longer than permitted.
     StringTooLong,
+    /// An instruction refers to a line that its table does not have.
+    NoSuchLine,
 }
 
 impl From<UnexpectedEnd> for Fault {
