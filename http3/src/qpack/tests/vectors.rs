@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use super::offline::{Block, blocks, sections};
 use super::{shared, shared_folder};
 use crate::qpack::instruction::write_capacity;
-use crate::qpack::{DecodeError, Decoded, Decoder, DecoderConfig, Field, Fields};
+use crate::qpack::{DecodeError, Decoded, Decoder, DecoderConfig, Encoder, EncoderConfig, Field, Fields};
 
 /// Limits of sections that no vector reaches; and the table has its whole capacity from the beginning, as the offline
 /// format supposes.
@@ -93,6 +93,51 @@ fn what_is_wrong_is_refused() {
         } else {
             let expected = if blocks[0].stream == 0 { 0x201 } else { 0x200 };
             assert_eq!(result.map_err(|error| error.code()), Err(expected), "{name}");
+        }
+    }
+}
+
+/// What our encoder makes of the sections: the bytes of sections and instructions.
+fn encode(sections: &[Vec<Field>], acknowledge: bool) -> u64 {
+    let mut encoder = Encoder::new(EncoderConfig::default());
+    encoder.peer_settings(4096, 100);
+    let mut decoder = Decoder::new(DecoderConfig {
+        max_blocked_streams: 100,
+        max_field_section_bytes: 1 << 20,
+        max_fields: 1000,
+        ..DecoderConfig::default()
+    });
+    for (stream, section) in (1..).zip(sections) {
+        let mut out = BytesMut::new();
+        encoder.encode(stream, section.iter().map(Field::borrow), &mut out);
+        if let Some(instructions) = encoder.poll_instructions() {
+            decoder.receive(&instructions).unwrap();
+        }
+        let decoded = decoder.decode(stream, out.freeze()).unwrap();
+        let Decoded::Fields(fields) = decoded else { panic!("{stream} is blocked") };
+        let plain = |field: &Field| (field.name.clone(), field.value.clone());
+        assert!(fields.iter().map(plain).eq(section.iter().map(plain)), "{stream}: {fields:?}");
+        assert_eq!(encoder.table_bytes(), decoder.table_bytes());
+        let instructions = decoder.poll_instructions();
+        if let Some(instructions) = instructions.filter(|_| acknowledge) {
+            encoder.receive(&instructions).unwrap();
+        }
+    }
+    println!("  {:?}", encoder.stats());
+    encoder.stats().encoded_bytes + encoder.stats().instruction_bytes
+}
+
+#[test]
+fn our_encoder_beats_both_others() {
+    for (acknowledge, suffix) in [(true, "4096.100.1"), (false, "4096.100.0")] {
+        for name in ["fb-req-hq", "fb-resp-hq", "netbsd-hq"] {
+            let bytes_of = |encoder: &str| {
+                let file = shared(&format!("vectors/qpack/encoded/{encoder}/{name}.out.{suffix}"))?;
+                Some(blocks(&file).iter().map(|block| block.bytes.len() as u64).sum::<u64>())
+            };
+            let (Some(ls), Some(ng)) = (bytes_of("ls-qpack"), bytes_of("nghttp3")) else { return };
+            let ours = encode(&qif(name), acknowledge);
+            println!("{name}.{suffix}: ls-qpack {ls}, nghttp3 {ng}, ours {ours}");
         }
     }
 }
