@@ -65,6 +65,9 @@ pub enum StreamError {
     TooLarge,
     /// The section has more lines than `max_fields`. The same answer fits.
     TooManyFields,
+    /// More sections of the stream wait for the encoder stream than
+    /// [`BLOCKED_SECTIONS_PER_STREAM`](super::limits::BLOCKED_SECTIONS_PER_STREAM).
+    TooManyBlocked,
     /// It holds an integer that is larger than 62 bits (RFC 9204 §7.4).
     IntegerTooLarge,
 }
@@ -73,14 +76,14 @@ impl StreamError {
     /// The application's code of RESET_STREAM and STOP_SENDING.
     pub const fn code(&self) -> u64 {
         match self {
-            Self::TooLarge | Self::TooManyFields => H3_EXCESSIVE_LOAD,
+            Self::TooLarge | Self::TooManyFields | Self::TooManyBlocked => H3_EXCESSIVE_LOAD,
             Self::IntegerTooLarge => QPACK_DECOMPRESSION_FAILED,
         }
     }
 
     /// Whether a limit of ours was exceeded, in a section that was otherwise well-formed as far as it was read.
     pub const fn is_limit(&self) -> bool {
-        matches!(self, Self::TooLarge | Self::TooManyFields)
+        !matches!(self, Self::IntegerTooLarge)
     }
 }
 
@@ -89,6 +92,7 @@ impl fmt::Display for StreamError {
         f.write_str(match self {
             Self::TooLarge => "the field section is too large",
             Self::TooManyFields => "the field section has too many lines",
+            Self::TooManyBlocked => "too many field sections of the stream wait for the encoder stream",
             Self::IntegerTooLarge => "an integer in the field section has more than 62 bits",
         })
     }

@@ -8,14 +8,24 @@
 //!           poll_instructions ▶ encoder stream (type 0x02) ▶ receive ─────────▶ poll_unblocked ─▶ Fields
 //!           receive ◀────────── decoder stream (type 0x03) ◀ poll_instructions
 //! ```
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
 pub mod decoder;
 pub mod encoder;
 pub mod error;
 pub mod field;
+mod huffman;
+mod instruction;
+mod integer;
 pub mod limits;
+mod literal;
+mod static_table;
+mod wire;
 
 pub use decoder::{Decoded, Decoder, DecoderConfig, DecoderStats};
 pub use encoder::{Encoded, Encoder, EncoderConfig, EncoderStats};
 pub use error::{ConnectionError, DecodeError, StreamError};
 pub use field::{Field, FieldRef, Fields};
+
+#[cfg(test)]
+mod tests;
