@@ -1,0 +1,228 @@
+//! The dynamic table as the encoder keeps it: what the decoder has or will have, how to find a line in it, and what may
+//! be evicted (RFC 9204 §2.1.1, §3.2).
+
+use std::collections::VecDeque;
+
+use crate::qpack::field::OVERHEAD;
+
+/// What a line is found by. Lines with the same hashes are compared.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Hashes {
+    pub(super) name: u32,
+    pub(super) line: u32,
+}
+
+/// A line of the table.
+#[derive(Debug)]
+struct Entry {
+    /// Name and value, one after the other.
+    text: Box<[u8]>,
+    name_length: usize,
+    hashes: Hashes,
+    /// The entry before this one in its bucket of lines and in its bucket of names: its absolute index and one, truncated;
+    /// it may be evicted by now.
+    next_line: u32,
+    next_name: u32,
+    /// Bytes that were inserted before it, since the beginning.
+    position: u64,
+    /// Sections that are not acknowledged and whose lowest reference is this entry. Entries go in order, so those that a
+    /// section refers to are kept when its lowest one is.
+    pins: u32,
+}
+
+impl Entry {
+    fn size(&self) -> usize {
+        self.text.len() + OVERHEAD
+    }
+
+    fn name(&self) -> &[u8] {
+        self.text.get(..self.name_length).unwrap_or_default()
+    }
+
+    fn value(&self) -> &[u8] {
+        self.text.get(self.name_length..).unwrap_or_default()
+    }
+}
+
+/// The table, and two indices of it. An index is an array of buckets, each with the newest entry of its chain; a chain
+/// runs to older entries and ends with the first that is evicted, so that eviction has nothing to remove from it. A search
+/// takes no more steps than there are entries, whatever names and values the peer chose.
+#[derive(Debug)]
+pub(super) struct Table {
+    entries: VecDeque<Entry>,
+    inserted: u64,
+    size: usize,
+    capacity: usize,
+    /// Bytes that were inserted since the beginning.
+    position: u64,
+    lines: Box<[u32]>,
+    names: Box<[u32]>,
+}
+
+/// What a lookup is about.
+#[derive(Clone, Copy)]
+enum Index {
+    Lines,
+    Names,
+}
+
+impl Table {
+    /// An empty table; `capacity` in bytes.
+    pub(super) fn new(capacity: usize) -> Self {
+        // An entry has about 64 bytes, so chains are about as long as one.
+        let buckets = (capacity / 64).next_power_of_two();
+        Self {
+            entries: VecDeque::new(),
+            inserted: 0,
+            size: 0,
+            capacity,
+            position: 0,
+            lines: vec![0; buckets].into_boxed_slice(),
+            names: vec![0; buckets].into_boxed_slice(),
+        }
+    }
+
+    /// The newest entry with this name and value whose absolute index is below `below`.
+    #[inline]
+    pub(super) fn find(&self, hashes: Hashes, name: &[u8], value: &[u8], below: u64) -> Option<u64> {
+        self.search(Index::Lines, hashes.line, below, |entry| {
+            entry.hashes == hashes && entry.value() == value && entry.name() == name
+        })
+    }
+
+    /// The newest entry with this name whose absolute index is below `below`.
+    #[inline]
+    pub(super) fn find_name(&self, hashes: Hashes, name: &[u8], below: u64) -> Option<u64> {
+        self.search(Index::Names, hashes.name, below, |entry| entry.hashes.name == hashes.name && entry.name() == name)
+    }
+
+    #[inline]
+    fn search(&self, index: Index, hash: u32, below: u64, is_it: impl Fn(&Entry) -> bool) -> Option<u64> {
+        let buckets = match index {
+            Index::Lines => &self.lines,
+            Index::Names => &self.names,
+        };
+        let mut next = *buckets.get(hash as usize & (buckets.len() - 1))?;
+        // How old the entry was that was looked at; each must be older than the last.
+        let mut age = 0;
+        loop {
+            let older = (self.inserted as u32).wrapping_add(1).wrapping_sub(next);
+            if older <= age || older as usize > self.entries.len() {
+                return None;
+            }
+            age = older;
+            let entry = self.entries.get(self.entries.len() - age as usize)?;
+            let absolute = self.inserted - u64::from(age);
+            if absolute < below && is_it(entry) {
+                return Some(absolute);
+            }
+            next = match index {
+                Index::Lines => entry.next_line,
+                Index::Names => entry.next_name,
+            };
+        }
+    }
+
+    /// Whether an entry of `size` bytes can be inserted if only entries below `evictable` go that no section pins.
+    pub(super) fn has_room(&self, size: usize, evictable: u64) -> bool {
+        let mut free = self.capacity - self.size;
+        let mut absolute = self.oldest();
+        let mut entries = self.entries.iter();
+        while free < size {
+            //= https://www.rfc-editor.org/rfc/rfc9204#section-2.1.1
+            //# If the dynamic table does not contain enough room for a new entry without
+            //# evicting other entries, and the entries that would be evicted are not
+            //# evictable, the encoder MUST NOT insert that entry into the dynamic table
+            //# (including duplicates of existing entries).
+            let Some(entry) = entries.next().filter(|entry| absolute < evictable && entry.pins == 0) else {
+                return false;
+            };
+            free += entry.size();
+            absolute += 1;
+        }
+        true
+    }
+
+    /// Inserts a line, for which there is room, and returns its absolute index. The oldest entries make room.
+    pub(super) fn insert(&mut self, hashes: Hashes, name: &[u8], value: &[u8]) -> u64 {
+        let mut text = Vec::with_capacity(name.len() + value.len());
+        text.extend_from_slice(name);
+        text.extend_from_slice(value);
+        self.push(hashes, text.into_boxed_slice(), name.len())
+    }
+
+    /// Inserts a line again, for which there is room, and returns its new absolute index.
+    pub(super) fn duplicate(&mut self, absolute: u64) -> Option<u64> {
+        let entry = self.entries.get(self.place(absolute)?)?;
+        let (hashes, text, name_length) = (entry.hashes, entry.text.clone(), entry.name_length);
+        Some(self.push(hashes, text, name_length))
+    }
+
+    fn push(&mut self, hashes: Hashes, text: Box<[u8]>, name_length: usize) -> u64 {
+        let size = text.len() + OVERHEAD;
+        while self.capacity.saturating_sub(self.size) < size {
+            let Some(oldest) = self.entries.pop_front() else { break };
+            debug_assert_eq!(oldest.pins, 0, "an entry was evicted that an unacknowledged section refers to");
+            self.size -= oldest.size();
+        }
+        let absolute = self.inserted;
+        let link = (absolute as u32).wrapping_add(1);
+        let next_line = swap(&mut self.lines, hashes.line, link);
+        let next_name = swap(&mut self.names, hashes.name, link);
+        let position = self.position;
+        self.entries.push_back(Entry { text, name_length, hashes, next_line, next_name, position, pins: 0 });
+        self.size += size;
+        self.position += size as u64;
+        self.inserted += 1;
+        absolute
+    }
+
+    /// How many bytes can be inserted before this entry goes.
+    pub(super) fn bytes_before_eviction(&self, absolute: u64) -> u64 {
+        let position = |entry: Option<&Entry>| entry.map_or(self.position, |entry| entry.position);
+        let entry = position(self.place(absolute).and_then(|place| self.entries.get(place)));
+        entry - position(self.entries.front()) + (self.capacity - self.size) as u64
+    }
+
+    /// A section whose lowest reference is this entry was sent.
+    pub(super) fn pin(&mut self, absolute: u64) {
+        if let Some(entry) = self.place(absolute).and_then(|place| self.entries.get_mut(place)) {
+            entry.pins += 1;
+        }
+    }
+
+    /// It was acknowledged or cancelled.
+    pub(super) fn unpin(&mut self, absolute: u64) {
+        if let Some(entry) = self.place(absolute).and_then(|place| self.entries.get_mut(place)) {
+            entry.pins = entry.pins.saturating_sub(1);
+        }
+    }
+
+    fn place(&self, absolute: u64) -> Option<usize> {
+        usize::try_from(absolute.checked_sub(self.oldest())?).ok()
+    }
+
+    /// The absolute index of the oldest entry, or of the next one if there is none.
+    pub(super) fn oldest(&self) -> u64 {
+        self.inserted - self.entries.len() as u64
+    }
+
+    /// The Insert Count.
+    pub(super) const fn inserted(&self) -> u64 {
+        self.inserted
+    }
+
+    pub(super) const fn size(&self) -> usize {
+        self.size
+    }
+
+    pub(super) const fn capacity(&self) -> usize {
+        self.capacity
+    }
+}
+
+/// Puts a link in front of a chain and returns the one that stood there.
+fn swap(buckets: &mut [u32], hash: u32, link: u32) -> u32 {
+    let bucket = hash as usize & buckets.len().wrapping_sub(1);
+    buckets.get_mut(bucket).map_or(0, |bucket| std::mem::replace(bucket, link))
+}

@@ -1,0 +1,143 @@
+//! What other encoders made of real requests and responses, and what ours makes of them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use bytes::{Bytes, BytesMut};
+
+use super::offline::{Block, blocks, sections};
+use super::{shared, shared_folder};
+use crate::qpack::instruction::write_capacity;
+use crate::qpack::{DecodeError, Decoded, Decoder, DecoderConfig, Encoder, EncoderConfig, Field, Fields};
+
+/// Limits of sections that no vector reaches; and the table has its whole capacity from the beginning, as the offline
+/// format supposes.
+fn generous(max_table_capacity: u64, max_blocked_streams: u64) -> Decoder {
+    let config = DecoderConfig { max_table_capacity, max_blocked_streams, ..DecoderConfig::default() };
+    let mut decoder = Decoder::new(DecoderConfig { max_field_section_bytes: 1 << 20, max_fields: 1000, ..config });
+    let mut instruction = BytesMut::new();
+    write_capacity(max_table_capacity, &mut instruction);
+    decoder.receive(&instruction).unwrap();
+    decoder
+}
+
+/// Decodes blocks in their order, and gives the fields of each stream.
+fn decode(decoder: &mut Decoder, blocks: &[Block<'_>]) -> Result<BTreeMap<u64, Fields>, DecodeError> {
+    let mut decoded = BTreeMap::new();
+    for block in blocks {
+        if block.stream == 0 {
+            decoder.receive(block.bytes)?;
+            while let Some((stream, fields)) = decoder.poll_unblocked() {
+                decoded.insert(stream, fields?);
+            }
+        } else if let Decoded::Fields(fields) = decoder.decode(block.stream, Bytes::copy_from_slice(block.bytes))? {
+            decoded.insert(block.stream, fields);
+        }
+    }
+    Ok(decoded)
+}
+
+/// The name of a set of vectors, the table's capacity, blocked streams, and whether sections are acknowledged at once:
+/// `name.out.4096.100.1`.
+fn parameters(path: &Path) -> (String, u64, u64, bool) {
+    let name = path.file_name().unwrap().to_str().unwrap();
+    let parts: Vec<&str> = name.split('.').collect();
+    let [name, "out", capacity, blocked, acknowledged] = parts[..] else { panic!("{name}") };
+    (name.to_owned(), capacity.parse().unwrap(), blocked.parse().unwrap(), acknowledged == "1")
+}
+
+fn qif(name: &str) -> Vec<Vec<Field>> {
+    sections(&shared(&format!("vectors/qpack/qifs/{name}.qif")).unwrap())
+}
+
+#[test]
+fn what_other_encoders_made_is_decoded() {
+    let mut files = 0;
+    for encoder in ["ls-qpack", "nghttp3"] {
+        let Some(paths) = shared_folder(&format!("vectors/qpack/encoded/{encoder}")) else { return };
+        for path in paths {
+            let (name, capacity, blocked, _) = parameters(&path);
+            let file = std::fs::read(&path).unwrap();
+            let mut decoder = generous(capacity, blocked);
+            let decoded = decode(&mut decoder, &blocks(&file)).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+            let expected = qif(&name);
+            assert_eq!(decoded.len(), expected.len(), "{path:?}");
+            for (fields, expected) in decoded.values().zip(&expected) {
+                // A field that an encoder marked as sensitive is the same field.
+                let plain = |field: &Field| (field.name.clone(), field.value.clone());
+                assert!(fields.iter().map(plain).eq(expected.iter().map(plain)), "{path:?}: {fields:?}");
+            }
+            assert_eq!((decoder.blocked_streams(), decoder.blocked_bytes()), (0, 0));
+            files += 1;
+        }
+    }
+    assert_eq!(files, 30);
+}
+
+/// Two of the files were made when QPACK still used the static table of HPACK, which has no lines 0 and 62; they are fine
+/// with the table of the RFC.
+const WRONG_IN_DRAFTS: [&str; 2] = ["err9", "err10"];
+
+#[test]
+fn what_is_wrong_is_refused() {
+    let Some(paths) = shared_folder("vectors/qpack/errors") else { return };
+    assert_eq!(paths.len(), 12);
+    for path in paths {
+        let file = std::fs::read(&path).unwrap();
+        let blocks = blocks(&file);
+        let result = decode(&mut generous(4096, 100), &blocks);
+        let name = path.file_name().unwrap().to_str().unwrap();
+        println!("{name}: {result:?}");
+        if WRONG_IN_DRAFTS.contains(&name) {
+            assert!(result.is_ok_and(|decoded| decoded[&1].len() == 1));
+        } else {
+            let expected = if blocks[0].stream == 0 { 0x201 } else { 0x200 };
+            assert_eq!(result.map_err(|error| error.code()), Err(expected), "{name}");
+        }
+    }
+}
+
+/// What our encoder makes of the sections: the bytes of sections and instructions.
+fn encode(sections: &[Vec<Field>], acknowledge: bool) -> u64 {
+    let mut encoder = Encoder::new(EncoderConfig::default());
+    encoder.peer_settings(4096, 100);
+    let mut decoder = Decoder::new(DecoderConfig {
+        max_blocked_streams: 100,
+        max_field_section_bytes: 1 << 20,
+        max_fields: 1000,
+        ..DecoderConfig::default()
+    });
+    for (stream, section) in (1..).zip(sections) {
+        let mut out = BytesMut::new();
+        encoder.encode(stream, section.iter().map(Field::borrow), &mut out);
+        if let Some(instructions) = encoder.poll_instructions() {
+            decoder.receive(&instructions).unwrap();
+        }
+        let decoded = decoder.decode(stream, out.freeze()).unwrap();
+        let Decoded::Fields(fields) = decoded else { panic!("{stream} is blocked") };
+        let plain = |field: &Field| (field.name.clone(), field.value.clone());
+        assert!(fields.iter().map(plain).eq(section.iter().map(plain)), "{stream}: {fields:?}");
+        assert_eq!(encoder.table_bytes(), decoder.table_bytes());
+        let instructions = decoder.poll_instructions();
+        if let Some(instructions) = instructions.filter(|_| acknowledge) {
+            encoder.receive(&instructions).unwrap();
+        }
+    }
+    println!("  {:?}", encoder.stats());
+    encoder.stats().encoded_bytes + encoder.stats().instruction_bytes
+}
+
+#[test]
+fn our_encoder_beats_both_others() {
+    for (acknowledge, suffix) in [(true, "4096.100.1"), (false, "4096.100.0")] {
+        for name in ["fb-req-hq", "fb-resp-hq", "netbsd-hq"] {
+            let bytes_of = |encoder: &str| {
+                let file = shared(&format!("vectors/qpack/encoded/{encoder}/{name}.out.{suffix}"))?;
+                Some(blocks(&file).iter().map(|block| block.bytes.len() as u64).sum::<u64>())
+            };
+            let (Some(ls), Some(ng)) = (bytes_of("ls-qpack"), bytes_of("nghttp3")) else { return };
+            let ours = encode(&qif(name), acknowledge);
+            println!("{name}.{suffix}: ls-qpack {ls}, nghttp3 {ng}, ours {ours}");
+        }
+    }
+}
