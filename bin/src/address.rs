@@ -1,7 +1,7 @@
 //! `HOST:PORT`: where to listen, and whom to call.
 
 use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 
 use crate::error::Failure;
 use crate::out;
@@ -55,7 +55,9 @@ fn localhost(port: u16) -> Result<Vec<SocketAddr>, Failure> {
     for _ in 0..32 {
         let taken = UdpSocket::bind(v4(0)).and_then(|socket| Ok((socket.local_addr()?.port(), socket)));
         let (port, _held) = taken.map_err(|error| cannot_listen(v4(0), &error))?;
-        if UdpSocket::bind(v6(port)).is_ok() {
+        // HTTPS has the same number on TCP.
+        let is_free_on_tcp = [v4(port), v6(port)].into_iter().all(|address| TcpListener::bind(address).is_ok());
+        if is_free_on_tcp && UdpSocket::bind(v6(port)).is_ok() {
             return Ok(vec![v4(port), v6(port)]);
         }
     }

@@ -43,6 +43,12 @@ One UDP port answers three protocols (ALPN):
   hq-interop  `GET /path` is answered with the file of --root; without --root,
               /bytes/N is N bytes
   perf        what `quicast perf client` measures with
+The same port numbers on TCP answer HTTPS (HTTP/1.1 and HTTP/2), and every
+answer there says where HTTP/3 is. The site is the files of --root: index.html
+for a folder, ranges, FILE.br, FILE.zst or FILE.gz instead of FILE for who takes
+it; names that begin with a dot are not served, but .well-known. Without --root
+it is a built-in one, which explains itself: / lists what there is.
+
 As a help for tests, an echo stream whose whole content is `close CODE REASON`
 makes the server close the connection like that. If a client closes with a code
 of its own, `closed CODE REASON` is printed.
@@ -50,12 +56,15 @@ of its own, `closed CODE REASON` is printed.
 The first SIGTERM or Ctrl-C lets the connections come to their end (30 s at
 most), a second one stops at once.")]
 pub(crate) struct Serve {
-    /// Where to listen (UDP); may be repeated. `localhost` is 127.0.0.1 and ::1; port 0 takes a free one.
+    /// Where to listen (UDP, and TCP for HTTPS); may be repeated. `localhost` is 127.0.0.1 and ::1; port 0 takes a free one.
     #[arg(long, value_name = "HOST:PORT", default_value = "localhost:4433")]
     pub(crate) listen: Vec<String>,
-    /// The folder whose files hq-interop serves. Symbolic links out of it are not followed.
+    /// The folder whose files are served, over HTTPS and hq-interop. Symbolic links out of it are not followed.
     #[arg(long, value_name = "DIR")]
     pub(crate) root: Option<PathBuf>,
+    /// No HTTPS on TCP, only QUIC. A browser finds HTTP/3 through TCP, so it must then be told.
+    #[arg(long)]
+    pub(crate) no_tcp: bool,
     /// The certificate chain (PEM), the server's own certificate first. Without it, a development certificate for
     /// localhost is made and kept in the user's cache directory.
     #[arg(long, value_name = "FILE", requires = "key")]

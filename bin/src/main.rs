@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! cli ─▶ serve ─▶ services::{echo, hq, perf}     admin: /metrics, the page, the connections
+//!     │      └──▶ tcp ─▶ site                     the pages, files and tests of HTTP
 //!     ├▶ echo  ─▶ transfer, datagrams, fetch, pipe ─▶ report
 //!     ├▶ perf  ─▶ server ─▶ services::perf
 //!     │        └▶ client ─▶ bulk, requests, handshakes, idle, datagrams ─▶ report, plot
@@ -26,6 +27,9 @@ mod perf;
 mod progress;
 mod serve;
 mod services;
+mod site;
+mod stage;
+mod tcp;
 mod units;
 
 use std::process::ExitCode;

@@ -7,7 +7,7 @@ use crate::still::STILL;
 use crate::{labels, metric};
 
 /// The tables of all layers, in the order of the data's way.
-const LAYERS: [&[Metric]; 15] = [
+const LAYERS: [&[Metric]; 16] = [
     crate::process::ProcessMetrics::METRICS,
     crate::socket::SocketMetrics::METRICS,
     crate::dispatcher::DispatcherMetrics::METRICS,
@@ -20,6 +20,7 @@ const LAYERS: [&[Metric]; 15] = [
     crate::path::PathMetrics::METRICS,
     crate::connection::ConnectionMetrics::METRICS,
     crate::stream::StreamMetrics::METRICS,
+    crate::http::HttpMetrics::METRICS,
     crate::actor::ActorMetrics::METRICS,
     crate::runtime::RuntimeMetrics::METRICS,
     crate::admin::AdminMetrics::METRICS,

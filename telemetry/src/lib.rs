@@ -39,6 +39,7 @@ pub mod connection;
 pub mod dispatcher;
 pub mod family;
 pub mod handle;
+pub mod http;
 pub mod labels;
 pub mod metric;
 pub mod pacer;

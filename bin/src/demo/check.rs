@@ -34,6 +34,7 @@ pub(super) async fn run(stage: &Stage) -> Result<(), Failure> {
     tell("datagrams", &patiently(datagrams(stage)).await);
     tell("key update", &patiently(key_update(stage)).await);
     tell("controller swap", &patiently(swap(stage)).await);
+    tell("https", &patiently(https(stage)).await);
     tell("metrics", &patiently(metrics(stage)).await);
     tell("health", &patiently(health(stage)).await);
     tell("clean close", &patiently(close(stage)).await);
@@ -110,13 +111,25 @@ async fn swap(stage: &Stage) -> Outcome {
     Ok(format!("{} in mid-transfer, every byte right", done.join(", ")))
 }
 
+/// A browser comes over TCP first, and is told where HTTP/3 is.
+async fn https(stage: &Stage) -> Outcome {
+    let Some(address) = stage.tcp.addresses().first() else { return Err(Failure::failed("there is no TCP")) };
+    let (head, page) = scrape::get_secure(*address, &stage.certificate, "/").await?;
+    let advertised = format!("alt-svc: h3=\":{}\"", address.port());
+    if !head.contains(&advertised) {
+        return Err(Failure::failed(format_args!("the answer does not say {advertised}")));
+    }
+    Ok(format!("{} over TCP, which says where HTTP/3 is", units::bytes(page.len() as u64)))
+}
+
 /// What must have moved by now, one of each layer that the checks went through.
-const MOVED: [&str; 6] = [
+const MOVED: [&str; 7] = [
     "quicast_socket_received_bytes_total",
     "quicast_socket_sent_datagrams_total",
     "quicast_connections",
     "quicast_codec_packets_received_total",
     "quicast_congestion_switches_total",
+    "quicast_http_requests_total",
     "quicast_admin_requests_total",
 ];
 

@@ -14,14 +14,17 @@ use crate::cli::{Demo, Protocol, Tuning};
 use crate::echo::connect::{self, Client, Trust};
 use crate::error::Failure;
 use crate::serve::signals::Signals;
-use crate::serve::{Server, Settings};
+use crate::serve::{Http, Server, Settings, urls};
 use crate::services::hq::Files;
-use crate::{address, out};
+use crate::stage::{self as director, Director};
+use crate::tcp::Tcp;
+use crate::{address, keylog, out, tcp};
 
 /// Where the demo listens unless told otherwise, if it is free.
 const LISTEN: &str = "localhost:4433";
 const ADMIN: &str = "127.0.0.1:9440";
 
+/// The client's.
 const NO_TUNING: Tuning = Tuning { cc: None, keylog: None };
 
 /// Carries the command out.
@@ -51,7 +54,8 @@ pub(crate) async fn run(arguments: Demo) -> Result<(), Failure> {
 /// The favourite if it is free, or else the other.
 fn free_or(favourite: &str, other: &str) -> Vec<String> {
     let favourite = vec![favourite.to_owned()];
-    if address::to_listen(&favourite).is_ok() { favourite } else { vec![other.to_owned()] }
+    let is_free = address::to_listen(&favourite).and_then(|mut addresses| tcp::bind(&mut addresses)).is_ok();
+    if is_free { favourite } else { vec![other.to_owned()] }
 }
 
 fn free_admin() -> String {
@@ -62,6 +66,8 @@ fn free_admin() -> String {
 #[derive(Debug)]
 struct Stage {
     server: Server,
+    tcp: Tcp,
+    director: Director,
     admin: Admin,
     certificate: Found,
     client: Client,
@@ -70,22 +76,29 @@ struct Stage {
 impl Stage {
     async fn start(listen: &[String], admin: &str) -> Result<Self, Failure> {
         let certificate = certificate::development()?;
-        let addresses = address::to_listen(listen)?;
+        let key_log = keylog::open(None)?;
+        let mut addresses = address::to_listen(listen)?;
+        let tcp = tcp::bind(&mut addresses)?;
+        let files = Files::Generated;
+        let http = Http::new(&files);
         let bound = admin::bind(admin)?.ok_or_else(|| Failure::failed("the demo needs its admin address"))?;
         let server = Server::start(Settings {
             addresses,
             certificate: &certificate.certificate,
-            tuning: &NO_TUNING,
+            congestion: None,
+            key_log: key_log.clone(),
             shards: None,
             busy_poll: None,
             retry: false,
             reset_key: None,
             key_update: false,
-            files: Files::Generated,
+            files,
         })?;
+        http.counters.count_in(server.endpoint.metrics());
+        let tcp = http.serve(tcp, &certificate.certificate, key_log)?;
         let admin = bound.serve(server.endpoint.clone(), None)?;
         let client = connect(&server, &certificate).await?;
-        Ok(Self { server, admin, certificate, client })
+        Ok(Self { server, tcp, director: http.director, admin, certificate, client })
     }
 
     /// The connection, as the client has it.
@@ -112,7 +125,10 @@ impl Stage {
         let port = listening.first().map_or(0, std::net::SocketAddr::port);
         out::line("quicast demo: a server, and a client that echoes and swaps its congestion controller");
         for address in &listening {
-            out::line(format_args!("  listening     {address} (UDP): echo, hq-interop, perf"));
+            out::line(format_args!("  listening     {address} (UDP): echo, hq-interop, perf; (TCP): HTTPS"));
+        }
+        for line in urls::lines(self.tcp.addresses(), Some(&self.certificate)) {
+            out::line(format_args!("  {line}"));
         }
         out::line(format_args!("  certificate   ECDSA P-256, for localhost     {}", self.certificate.path.display()));
         out::line(format_args!("                SHA-256 {}", certificate.fingerprint()));
@@ -134,6 +150,7 @@ impl Stage {
         self.client.connection.close(0, b"done");
         tokio::time::timeout(Duration::from_secs(1), self.client.endpoint.wait_idle()).await.ok();
         self.admin.drain();
+        self.director.advance(director::Stage::Stopping);
         self.server.shutdown(Duration::ZERO).await;
     }
 }

@@ -1,27 +1,32 @@
-//! `quicast serve`: a server for echoes and files.
+//! `quicast serve`: a server for echoes, files and the HTTP site.
 
 pub(crate) mod buffers;
 mod reset_key;
 pub(crate) mod signals;
+pub(crate) mod urls;
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quicast::{Endpoint, TransportConfig};
+use axum::Router;
+use quicast::{Algorithm, Endpoint, TransportConfig};
 use tls::pki_types::UnixTime;
 
 use self::signals::Signals;
 use crate::admin::{self, Admin, Token};
 use crate::certificate::{self, Found};
-use crate::cli::{Serve, Tuning};
+use crate::cli::Serve;
 use crate::endpoint::{self, ServerSettings};
 use crate::error::Failure;
 use crate::perf::pattern::Depth;
 use crate::services::hq::Files;
 use crate::services::perf::Perf;
 use crate::services::{PROTOCOLS, Services};
-use crate::{address, keylog, out};
+use crate::site::{Counters, SiteOptions};
+use crate::stage::{Director, Stage};
+use crate::tcp::Tcp;
+use crate::{address, keylog, out, site, tcp};
 
 /// How long connections may take to come to their end once the server is told to stop.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -42,11 +47,16 @@ pub(crate) async fn run(arguments: Serve) -> Result<(), Failure> {
     }
     let files = Files::new(arguments.root.as_deref())?;
     let reset_key = arguments.reset_key_file.as_deref().map(reset_key::load).transpose()?;
+    let key_log = keylog::open(arguments.tuning.keylog.as_deref())?;
     let bound = admin::bind(&arguments.admin)?;
+    let mut addresses = address::to_listen(&arguments.listen)?;
+    let tcp = if arguments.no_tcp { None } else { Some(tcp::bind(&mut addresses)?) };
+    let http = Http::new(&files);
     let server = Server::start(Settings {
-        addresses: address::to_listen(&arguments.listen)?,
+        addresses,
         certificate: &certificate.certificate,
-        tuning: &arguments.tuning,
+        congestion: arguments.tuning.cc,
+        key_log: key_log.clone(),
         shards: arguments.shards,
         busy_poll: arguments.busy_poll,
         retry: arguments.retry,
@@ -54,12 +64,15 @@ pub(crate) async fn run(arguments: Serve) -> Result<(), Failure> {
         key_update: arguments.key_update,
         files,
     })?;
+    http.counters.count_in(server.endpoint.metrics());
+    let tcp = tcp.map(|tcp| http.serve(tcp, &certificate.certificate, key_log)).transpose()?;
     let token = arguments.admin_token_file.as_deref().map(Token::new).transpose()?;
     let admin = bound.map(|bound| bound.serve(server.endpoint.clone(), token)).transpose()?;
-    announce(&server.endpoint, admin.as_ref(), is_development.then_some(&certificate));
+    announce(&server.endpoint, tcp.as_ref(), admin.as_ref(), is_development.then_some(&certificate));
+    let playing = Playing { server, tcp, director: http.director };
     tokio::select! {
-        () = signals.stop() => drain(server, admin.as_ref(), &mut signals).await,
-        () = server.ended() => {
+        () = signals.stop() => drain(&playing, admin.as_ref(), &mut signals).await,
+        () = playing.server.ended() => {
             Err(Failure::failed("the server's threads have failed; the log says why (RUST_LOG=error); start it again"))
         }
     }
@@ -70,7 +83,8 @@ pub(crate) async fn run(arguments: Serve) -> Result<(), Failure> {
 pub(crate) struct Settings<'a> {
     pub(crate) addresses: Vec<std::net::SocketAddr>,
     pub(crate) certificate: &'a tls::Certificate,
-    pub(crate) tuning: &'a Tuning,
+    pub(crate) congestion: Option<Algorithm>,
+    pub(crate) key_log: Option<Arc<dyn rustls::KeyLog>>,
     pub(crate) shards: Option<u16>,
     pub(crate) busy_poll: Option<Duration>,
     pub(crate) retry: bool,
@@ -90,11 +104,11 @@ impl Server {
     pub(crate) fn start(settings: Settings<'_>) -> Result<Self, Failure> {
         let mut tls = tls::development::server_config(settings.certificate, &PROTOCOLS)
             .map_err(|error| Failure::failed(format_args!("the certificate cannot be used: {error}")))?;
-        if let Some(log) = keylog::open(settings.tuning.keylog.as_deref())? {
+        if let Some(log) = settings.key_log {
             tls.key_log = log;
         }
         let mut transport = TransportConfig::default();
-        if let Some(algorithm) = settings.tuning.cc {
+        if let Some(algorithm) = settings.congestion {
             transport.congestion = algorithm;
         }
         let perf = Perf::new(Depth::Ends);
@@ -134,8 +148,80 @@ impl Server {
     }
 }
 
+/// The HTTP site, and what it is told.
+#[derive(Debug)]
+pub(crate) struct Http {
+    /// What HTTP of every version is answered by.
+    pub(crate) router: Router,
+    pub(crate) counters: Counters,
+    pub(crate) director: Director,
+}
+
+impl Http {
+    /// The site of these files.
+    pub(crate) fn new(files: &Files) -> Self {
+        let (director, counters) = (Director::new(), Counters::default());
+        let options = SiteOptions { content: files.content(), cue: director.watch(), counters: counters.clone() };
+        Self { router: site::router(options), counters, director }
+    }
+
+    /// Serves it over TCP.
+    pub(crate) fn serve(
+        &self,
+        bound: tcp::Bound,
+        certificate: &tls::Certificate,
+        key_log: Option<Arc<dyn rustls::KeyLog>>,
+    ) -> Result<Tcp, Failure> {
+        bound.serve(tcp::Settings {
+            certificate,
+            key_log,
+            router: self.router.clone(),
+            cue: self.director.watch(),
+            counters: self.counters.clone(),
+            limits: tcp::Limits::SERVER,
+        })
+    }
+}
+
+/// Everything that serves.
+#[derive(Debug)]
+struct Playing {
+    server: Server,
+    tcp: Option<Tcp>,
+    director: Director,
+}
+
+impl Playing {
+    /// How many connections are not closed yet.
+    fn connections(&self) -> usize {
+        // One that is closed is only kept until its last packets have passed by.
+        let is_over = |state| matches!(state, "closing" | "draining" | "drained");
+        let quic = self.server.endpoint.connections().iter().filter(|info| !is_over(info.state)).count();
+        quic + self.tcp.as_ref().map_or(0, Tcp::connections)
+    }
+
+    /// Takes nobody new, and lets who is there come to an end; after [`DRAIN`], everything stops.
+    async fn shutdown(&self) {
+        self.director.advance(Stage::Draining);
+        tokio::join!(self.server.shutdown(DRAIN), async {
+            if let Some(tcp) = &self.tcp
+                && tokio::time::timeout(DRAIN, tcp.ended()).await.is_err()
+            {
+                self.director.advance(Stage::Stopping);
+                tcp.ended().await;
+            }
+        });
+    }
+
+    /// Stops everything at once.
+    async fn close(&self) {
+        self.director.advance(Stage::Stopping);
+        self.server.close().await;
+    }
+}
+
 /// Says that the server is ready, and what its user will want to know.
-fn announce(endpoint: &Endpoint, admin: Option<&Admin>, development: Option<&Found>) {
+fn announce(endpoint: &Endpoint, tcp: Option<&Tcp>, admin: Option<&Admin>, development: Option<&Found>) {
     if let Some(Found { certificate, path }) = development {
         out::line(format_args!("certificate   development, for localhost: {}", path.display()));
         out::line(format_args!("  SHA-256     {}", certificate.fingerprint()));
@@ -147,33 +233,36 @@ fn announce(endpoint: &Endpoint, admin: Option<&Admin>, development: Option<&Fou
     if let Some(admin) = admin {
         out::line(format_args!("admin         {}/   metrics {}/metrics", admin.url(), admin.url()));
     }
+    if let Some(tcp) = tcp {
+        for line in urls::lines(tcp.addresses(), development) {
+            out::line(line);
+        }
+    }
     for address in endpoint.local_addrs() {
         out::line(format_args!("listening on {address}"));
     }
 }
 
 /// Lets the connections come to their end, unless the user or the clock says otherwise.
-async fn drain(server: Server, admin: Option<&Admin>, signals: &mut Signals) -> Result<(), Failure> {
+async fn drain(playing: &Playing, admin: Option<&Admin>, signals: &mut Signals) -> Result<(), Failure> {
     if let Some(admin) = admin {
         admin.drain();
     }
     tokio::select! {
-        () = server.shutdown(DRAIN) => Ok(()),
-        never = watch(&server.endpoint) => match never {},
+        () = playing.shutdown() => Ok(()),
+        never = watch(playing) => match never {},
         () = signals.stop() => {
-            server.close().await;
+            playing.close().await;
             Err(Failure::interrupted())
         }
     }
 }
 
 /// Says how many connections are left, when that changes.
-async fn watch(endpoint: &Endpoint) -> Infallible {
+async fn watch(playing: &Playing) -> Infallible {
     let mut said = 0;
     loop {
-        // One that is closed is only kept until its last packets have passed by.
-        let is_over = |state| matches!(state, "closing" | "draining" | "drained");
-        let left = endpoint.connections().iter().filter(|info| !is_over(info.state)).count();
+        let left = playing.connections();
         if left != said && left > 0 {
             let connections = if left == 1 { "connection" } else { "connections" };
             let seconds = DRAIN.as_secs();

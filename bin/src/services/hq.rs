@@ -11,6 +11,7 @@ use tokio::io::AsyncReadExt as _;
 use super::CHUNK;
 use crate::address::plain;
 use crate::error::Failure;
+use crate::site::Content;
 
 /// Why a stream is reset: HTTP's numbers, which everybody knows.
 pub(crate) mod refusal {
@@ -45,6 +46,14 @@ impl Files {
             return Err(Failure::failed(format_args!("--root {}: not a folder", root.display())));
         }
         Ok(Self::Folder(folder))
+    }
+
+    /// The same as HTTP shows it.
+    pub(crate) fn content(&self) -> Content {
+        match self {
+            Self::Folder(folder) => Content::Folder(folder.clone()),
+            Self::Generated => Content::BuiltIn,
+        }
     }
 }
 
@@ -134,7 +143,7 @@ async fn write(send: &mut SendStream, chunk: Bytes) -> Result<(), u64> {
 }
 
 /// Opens a regular file below the folder; neither `..` nor a symbolic link leads out of it.
-fn open(folder: &Path, path: &str) -> Option<std::fs::File> {
+pub(crate) fn open(folder: &Path, path: &str) -> Option<std::fs::File> {
     let path = Path::new(path.strip_prefix('/')?);
     if !path.components().all(|component| matches!(component, Component::Normal(_) | Component::CurDir)) {
         return None;
