@@ -415,7 +415,8 @@ impl Lines<'_> {
             return Some(inserted).filter(|absolute| *absolute < self.below());
         };
         self.dynamic.policy.on_found(hashes);
-        let newest = if self.is_draining(newest) { self.renew(newest, field, lowest).unwrap_or(newest) } else { newest };
+        let newest =
+            if self.is_draining(newest) { self.renew(newest, field, lowest).unwrap_or(newest) } else { newest };
         if newest < self.below() {
             return Some(newest);
         }
