@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+mod appendix_b;
 mod offline;
 mod vectors;
 
