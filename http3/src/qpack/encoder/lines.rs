@@ -3,6 +3,7 @@
 
 use super::policy::{Heat, USE};
 use super::section::{Line, Name, Representation};
+use super::table::NoRoom;
 use super::{Dynamic, EncoderStats, Instructions};
 use crate::qpack::field::OVERHEAD;
 use crate::qpack::instruction::{NameIndex, write_capacity, write_duplicate, write_insert, write_insert_with_name};
@@ -149,7 +150,7 @@ impl Lines<'_> {
         let others = |line: &&Line<'_>| !self.may_risk || line.representation != Representation::Dynamic(absolute);
         let lowest = lowest(lines.iter().filter(others));
         let relative = self.dynamic.table.inserted() - absolute - 1;
-        if self.check_insertion(self.dynamic.table.size_of(absolute), 0, lowest).is_err() {
+        if !self.may_insert(self.dynamic.table.size_of(absolute), 0, lowest) {
             return false;
         }
         let Some(duplicate) = self.dynamic.table.duplicate(absolute) else { return false };
@@ -163,13 +164,23 @@ impl Lines<'_> {
         true
     }
 
-    /// Whether an entry of this size, with an instruction that has so many bytes of strings, may be inserted now; if not,
-    /// which entry is in the way, if it is one.
-    fn check_insertion(&self, size: usize, strings: usize, lowest: u64) -> Result<(), Option<u64>> {
+    /// Whether an entry of this size, with an instruction that has so many bytes of strings, may be inserted now. If only
+    /// sections that are not acknowledged stand against it, no more of them will.
+    fn may_insert(&mut self, size: usize, strings: usize, lowest: u64) -> bool {
         if !self.instructions.may_write(strings + INSTRUCTION_OVERHEAD) {
-            return Err(None);
+            return false;
         }
-        self.dynamic.table.check_room(size, lowest.min(self.dynamic.known_received_count))
+        match self.dynamic.table.check_room(size, lowest.min(self.dynamic.known_received_count)) {
+            Ok(()) => true,
+            Err(NoRoom::Kept) => false,
+            Err(NoRoom::Pinned(absolute)) => {
+                //= https://www.rfc-editor.org/rfc/rfc9204#section-2.1.1.1
+                //# To ensure that the encoder is not prevented from adding new entries, the encoder
+                //# can avoid referencing entries that are close to eviction.
+                self.dynamic.drained_below = self.dynamic.drained_below.max(absolute + 1);
+                false
+            }
+        }
     }
 
     /// Inserts a line if it is worth it and there is room.
@@ -179,13 +190,7 @@ impl Lines<'_> {
         let heat = Heat::new(self.dynamic.policy.on_missing(hashes, field.name), self.stats.sections);
         self.make_room(heat, field.size(), lines)?;
         let strings = field.name.len() + field.value.len();
-        let lowest = lowest(lines.iter());
-        let room = self.check_insertion(field.size(), strings, lowest);
-        if let Err(in_the_way) = room {
-            // Sections that are not acknowledged refer to it. If no others do from now on, it can go some time.
-            if let Some(absolute) = in_the_way.filter(|it| *it < lowest.min(self.dynamic.known_received_count)) {
-                self.dynamic.drained_below = self.dynamic.drained_below.max(absolute + 1);
-            }
+        if !self.may_insert(field.size(), strings, lowest(lines.iter())) {
             return None;
         }
         let table = &mut self.dynamic.table;

@@ -61,6 +61,15 @@ pub(super) struct Table {
     names: Box<[u32]>,
 }
 
+/// Why an entry cannot be inserted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum NoRoom {
+    /// Sections that are not acknowledged refer to this entry, which would have to go.
+    Pinned(u64),
+    /// It is too large, or entries would have to go that the decoder might not have or that are needed now.
+    Kept,
+}
+
 /// What a lookup is about.
 #[derive(Clone, Copy)]
 enum Index {
@@ -125,24 +134,21 @@ impl Table {
         }
     }
 
-    /// Whether an entry of `size` bytes can be inserted if only entries below `evictable` go that no section pins; if not,
-    /// which entry is in the way, unless it is larger than the table.
-    pub(super) fn check_room(&self, size: usize, evictable: u64) -> Result<(), Option<u64>> {
+    /// Whether an entry of `size` bytes can be inserted if only entries below `evictable` go that no section pins.
+    pub(super) fn check_room(&self, size: usize, evictable: u64) -> Result<(), NoRoom> {
         let mut free = self.capacity.saturating_sub(self.size);
-        let mut absolute = self.oldest();
-        let mut entries = self.entries.iter();
+        let mut oldest = (self.oldest()..).zip(&self.entries);
         while free < size {
             //= https://www.rfc-editor.org/rfc/rfc9204#section-2.1.1
             //# If the dynamic table does not contain enough room for a new entry without
             //# evicting other entries, and the entries that would be evicted are not
             //# evictable, the encoder MUST NOT insert that entry into the dynamic table
             //# (including duplicates of existing entries).
-            let entry = entries.next().ok_or(None)?;
-            if absolute >= evictable || entry.pins > 0 {
-                return Err(Some(absolute));
+            let (absolute, entry) = oldest.next().filter(|(absolute, _)| *absolute < evictable).ok_or(NoRoom::Kept)?;
+            if entry.pins > 0 {
+                return Err(NoRoom::Pinned(absolute));
             }
             free += entry.size();
-            absolute += 1;
         }
         Ok(())
     }

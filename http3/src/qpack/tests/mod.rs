@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 mod appendix_b;
+mod exchange;
 mod offline;
 mod vectors;
 
