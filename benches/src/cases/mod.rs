@@ -4,6 +4,7 @@ mod frames;
 mod messages;
 mod packet;
 mod pair;
+mod qpack;
 mod recovery;
 mod routes;
 mod streams;
@@ -21,6 +22,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         wheel::CASES,
         routes::CASES,
         messages::CASES,
+        qpack::CASES,
         pair::CASES,
     ];
     layers.into_iter().flatten()

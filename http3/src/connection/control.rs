@@ -277,5 +277,5 @@ impl Connection {
 
 /// Whether it is the number of a request stream: bidirectional, and opened by a client.
 const fn is_request(id: u64) -> bool {
-    id % 4 == 0
+    id.is_multiple_of(4)
 }

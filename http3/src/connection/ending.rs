@@ -245,6 +245,9 @@ impl Connection {
             let _forgotten = self.take_priority(stream);
         }
         self.exchanges.remove(key);
+        if self.exchanges.is_empty() {
+            self.next_check = None;
+        }
         self.on_exchange_over();
     }
 

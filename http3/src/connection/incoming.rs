@@ -62,6 +62,11 @@ impl Incoming {
     pub(super) fn len(&self) -> usize {
         self.streams.len()
     }
+
+    #[cfg(test)]
+    pub(super) fn is_unknown(&self, stream: StreamId) -> bool {
+        stream.index() >= self.next
+    }
 }
 
 /// What the transport says.

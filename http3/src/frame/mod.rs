@@ -70,7 +70,7 @@ impl fmt::Debug for FrameType {
 /// Whether a number of frames, settings, streams or errors is one of those that nobody may give a meaning:
 /// `0x1f * N + 0x21` (RFC 9114 §7.2.8).
 pub const fn is_reserved(number: u64) -> bool {
-    number >= 0x21 && (number - 0x21) % 0x1f == 0
+    number >= 0x21 && (number - 0x21).is_multiple_of(0x1f)
 }
 
 /// What a frame is to us.

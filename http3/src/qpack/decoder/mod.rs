@@ -378,9 +378,7 @@ const fn refuse_instruction(fault: Fault) -> ConnectionError {
     match fault {
         Fault::End => ConnectionError::encoder_stream("an instruction ends before its last field does"),
         Fault::Huffman => ConnectionError::encoder_stream("a string in an instruction is not Huffman-coded"),
-        Fault::IntegerTooLarge => {
-            ConnectionError::encoder_stream("an integer in an instruction has more than 62 bits")
-        }
+        Fault::IntegerTooLarge => ConnectionError::encoder_stream("an integer in an instruction has more than 62 bits"),
         Fault::StringTooLong => TOO_LARGE_ENTRY,
         Fault::NoSuchLine => NO_SUCH_LINE,
     }

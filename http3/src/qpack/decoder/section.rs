@@ -35,7 +35,8 @@ impl Prefix {
             //# of Delta Base.
             required_insert_count.checked_sub(delta).and_then(|it| it.checked_sub(1))
         };
-        let base = base.ok_or(ConnectionError::decompression("the Base of a field section is negative or too large"))?;
+        let base =
+            base.ok_or(ConnectionError::decompression("the Base of a field section is negative or too large"))?;
         Ok(Self { required_insert_count, base })
     }
 }

@@ -1,5 +1,6 @@
 //! [`Encoder`]: fields to sections, and the dynamic table that the peer's decoder follows.
 
+mod lines;
 mod outstanding;
 mod policy;
 mod section;
@@ -7,19 +8,16 @@ mod table;
 
 use bytes::{Bytes, BytesMut};
 
+use self::lines::Lines;
 use self::outstanding::{Outstanding, Section};
 use self::policy::Policy;
-use self::section::{Name, Plan, Representation};
-use self::table::{Hashes, Table};
+use self::section::{Plan, References, Representation};
+use self::table::Table;
 use super::error::ConnectionError;
 use super::field::{FieldRef, OVERHEAD};
-use super::instruction::{
-    DecoderInstruction, DecoderInstructions, NameIndex, write_capacity, write_duplicate, write_insert,
-    write_insert_with_name,
-};
-use super::static_table::Match;
+use super::instruction::{DecoderInstruction, DecoderInstructions};
+use super::limits;
 use super::wire::Fault;
-use super::{limits, static_table};
 
 /// What an [`Encoder`] may do.
 #[derive(Clone, Debug)]
@@ -93,6 +91,10 @@ struct Dynamic {
     /// How many entries fit into the largest table that the peer permits (§4.5.1.1).
     max_entries: u64,
     is_capacity_set: bool,
+    /// Bytes that a section saves by taking a risk, in the mean of some, in parts.
+    mean_saving: u64,
+    /// Entries below this one are no longer referred to, because they are in the way of new ones.
+    drained_below: u64,
 }
 
 /// What waits for the encoder stream.
@@ -120,9 +122,6 @@ impl Instructions {
         self.credit = self.credit.saturating_sub((self.bytes.len() - before) as u64);
     }
 }
-
-/// The most that an instruction takes beyond the strings in it: an index and two lengths, and a new capacity before it.
-const INSTRUCTION_OVERHEAD: usize = 40;
 
 impl Encoder {
     /// An encoder that uses only the static table and literals until [`Self::peer_settings`] is called.
@@ -162,6 +161,8 @@ impl Encoder {
                 max_blocked_streams: max_blocked_streams.min(self.config.max_blocked_streams),
                 max_entries: max_table_capacity / OVERHEAD as u64,
                 is_capacity_set: false,
+                mean_saving: 0,
+                drained_below: 0,
             });
         }
     }
@@ -181,32 +182,20 @@ impl Encoder {
         out: &mut BytesMut,
     ) -> Encoded {
         let before = (out.len(), self.instructions.bytes.len());
-        let mut plan = Plan::new();
-        let mut raw = 0;
+        let mut plan = Plan::default();
+        for field in fields {
+            plan.push(field, policy::is_sensitive(&field));
+        }
         let mut max_entries = 0;
-        match &mut self.dynamic {
-            None => {
-                for field in fields {
-                    raw += field.name.len() + field.value.len();
-                    plan.push(field, without_table(&field));
-                }
-            }
-            Some(dynamic) => {
-                max_entries = dynamic.max_entries;
-                let mut section = dynamic.begin(stream_id, &mut self.instructions, &mut self.stats);
-                for field in fields {
-                    raw += field.name.len() + field.value.len();
-                    let representation = section.represent(&field, plan.lowest);
-                    plan.push(field, representation);
-                }
-                dynamic.end(stream_id, &plan);
-            }
+        if let Some(dynamic) = &mut self.dynamic {
+            max_entries = dynamic.max_entries;
+            dynamic.decide(stream_id, &mut plan, &mut self.instructions, &mut self.stats);
         }
         plan.write(max_entries, out);
         let bytes = out.len() - before.0;
         let instructions = self.instructions.bytes.len() - before.1;
-        self.stats.count(&plan, raw, bytes, instructions);
-        Encoded { bytes, required_insert_count: plan.required_insert_count }
+        self.stats.count(&plan, bytes, instructions);
+        Encoded { bytes, required_insert_count: plan.references().required_insert_count }
     }
 
     /// Bytes for the encoder stream, in order; to be taken whole.
@@ -311,48 +300,30 @@ const NOTHING_TO_ACKNOWLEDGE: ConnectionError =
 const WRONG_INCREMENT: ConnectionError =
     ConnectionError::decoder_stream("an Insert Count Increment is zero or goes beyond what was inserted");
 
-/// How a line is represented when there is no dynamic table.
-fn without_table(field: &FieldRef<'_>) -> Representation {
-    let sensitive = field.sensitive || policy::is_sensitive(field.name, field.value);
-    match static_table::find(field.name, field.value) {
-        Match::Line(index) if !sensitive => Representation::Static(index),
-        Match::Line(index) | Match::Name(index) => literal(Name::Static(index), sensitive),
-        Match::None => literal(Name::Literal, sensitive),
-    }
-}
-
-const fn literal(name: Name, sensitive: bool) -> Representation {
-    if sensitive { Representation::NeverIndexed(name) } else { Representation::Literal(name) }
-}
-
 impl EncoderStats {
-    fn count(&mut self, plan: &Plan<'_>, raw: usize, encoded: usize, instructions: usize) {
-        let [statics, dynamics, literals] = plan.sources();
-        self.raw_bytes += raw as u64;
+    fn count(&mut self, plan: &Plan<'_>, encoded: usize, instructions: usize) {
+        for line in plan.lines() {
+            self.raw_bytes += (line.field.name.len() + line.field.value.len()) as u64;
+            match line.representation {
+                Representation::Static(_) => self.static_lines += 1,
+                Representation::Dynamic(_) => self.dynamic_lines += 1,
+                Representation::Literal(_) | Representation::NeverIndexed(_) => self.literal_lines += 1,
+            }
+        }
         self.encoded_bytes += encoded as u64;
         self.instruction_bytes += instructions as u64;
-        self.static_lines += statics;
-        self.dynamic_lines += dynamics;
-        self.literal_lines += literals;
         self.sections += 1;
     }
 }
 
 impl Dynamic {
-    fn begin<'a>(
-        &'a mut self,
-        stream: u64,
-        instructions: &'a mut Instructions,
-        stats: &'a mut EncoderStats,
-    ) -> Lines<'a> {
+    /// Decides about the lines of a section, and keeps track of what it refers to.
+    fn decide(&mut self, stream: u64, plan: &mut Plan<'_>, instructions: &mut Instructions, stats: &mut EncoderStats) {
         let may_refer = !self.outstanding.is_full();
         let may_risk = may_refer && self.outstanding.may_risk(stream, self.max_blocked_streams);
-        Lines { dynamic: self, instructions, stats, may_refer, may_risk }
-    }
-
-    fn end(&mut self, stream: u64, plan: &Plan<'_>) {
-        if plan.required_insert_count > 0 {
-            let (required_insert_count, lowest) = (plan.required_insert_count, plan.lowest);
+        Lines { dynamic: self, instructions, stats, may_refer, may_risk }.decide(plan.lines_mut());
+        let References { required_insert_count, lowest } = plan.references();
+        if required_insert_count > 0 {
             self.table.pin(lowest);
             self.outstanding.push(Section { stream, required_insert_count, lowest }, self.known_received_count);
         }
@@ -371,120 +342,5 @@ impl Dynamic {
     }
 }
 
-/// The lines of one section, as they are decided about.
-struct Lines<'a> {
-    dynamic: &'a mut Dynamic,
-    instructions: &'a mut Instructions,
-    stats: &'a mut EncoderStats,
-    /// Whether the section may refer to the dynamic table.
-    may_refer: bool,
-    /// Whether it may refer to entries that the decoder might not have.
-    may_risk: bool,
-}
-
-impl Lines<'_> {
-    /// Decides about a line. `lowest` is the lowest entry that the section refers to so far.
-    fn represent(&mut self, field: &FieldRef<'_>, lowest: u64) -> Representation {
-        let sensitive = field.sensitive || policy::is_sensitive(field.name, field.value);
-        let known_name = match static_table::find(field.name, field.value) {
-            Match::Line(index) if !sensitive => return Representation::Static(index),
-            Match::Line(index) | Match::Name(index) => Some(index),
-            Match::None => None,
-        };
-        let hashes = self.dynamic.policy.hashes(known_name, field.name, field.value);
-        if !sensitive && let Some(absolute) = self.entry(field, hashes, known_name, lowest) {
-            return Representation::Dynamic(absolute);
-        }
-        literal(self.name(field, hashes, known_name), sensitive)
-    }
-
-    /// Entries below this one may be referred to.
-    fn below(&self) -> u64 {
-        match (self.may_refer, self.may_risk) {
-            (false, _) => 0,
-            (true, false) => self.dynamic.known_received_count,
-            (true, true) => self.dynamic.table.inserted(),
-        }
-    }
-
-    /// An entry for this line to refer to: one that there is, or a new one.
-    fn entry(&mut self, field: &FieldRef<'_>, hashes: Hashes, known_name: Option<u8>, lowest: u64) -> Option<u64> {
-        let found = self.dynamic.table.find(hashes, field.name, field.value, u64::MAX);
-        let Some(newest) = found else {
-            let inserted = self.insert(field, hashes, known_name, lowest)?;
-            return Some(inserted).filter(|absolute| *absolute < self.below());
-        };
-        self.dynamic.policy.on_found(hashes);
-        let newest = if self.is_draining(newest) { self.renew(newest, field, lowest).unwrap_or(newest) } else { newest };
-        if newest < self.below() {
-            return Some(newest);
-        }
-        self.dynamic.table.find(hashes, field.name, field.value, self.below())
-    }
-
-    /// Whether an entry is so near to its eviction that it should not be referred to any more.
-    fn is_draining(&self, absolute: u64) -> bool {
-        let table = &self.dynamic.table;
-        table.bytes_before_eviction(absolute) < (table.capacity() / DRAINING) as u64
-    }
-
-    /// Inserts an entry again, so that the old one can go.
-    fn renew(&mut self, absolute: u64, field: &FieldRef<'_>, lowest: u64) -> Option<u64> {
-        if !self.may_insert(field.size(), 0, lowest.min(absolute)) {
-            return None;
-        }
-        let relative = self.dynamic.table.inserted() - absolute - 1;
-        let duplicate = self.dynamic.table.duplicate(absolute)?;
-        self.instructions.write(|out| write_duplicate(relative, out));
-        self.stats.insertions += 1;
-        self.stats.duplicates += 1;
-        Some(duplicate)
-    }
-
-    /// Whether an entry of this size, with an instruction that has so many bytes of strings, may be inserted now.
-    fn may_insert(&self, size: usize, strings: usize, lowest: u64) -> bool {
-        let evictable = lowest.min(self.dynamic.known_received_count);
-        self.instructions.may_write(strings + INSTRUCTION_OVERHEAD) && self.dynamic.table.has_room(size, evictable)
-    }
-
-    /// Inserts a line if that is worth it and there is room.
-    fn insert(&mut self, field: &FieldRef<'_>, hashes: Hashes, known_name: Option<u8>, lowest: u64) -> Option<u64> {
-        let seen = self.dynamic.policy.on_missing(hashes);
-        let worth = seen || self.may_risk && self.dynamic.policy.may_come_back(hashes, field.name);
-        let strings = field.name.len() + field.value.len();
-        if !worth || !self.may_insert(field.size(), strings, lowest) {
-            return None;
-        }
-        let table = &mut self.dynamic.table;
-        if !self.dynamic.is_capacity_set {
-            self.dynamic.is_capacity_set = true;
-            self.instructions.write(|out| write_capacity(table.capacity() as u64, out));
-        }
-        let name = match known_name {
-            Some(index) => Some(NameIndex::Static(u64::from(index))),
-            None => {
-                let found = table.find_name(hashes, field.name, u64::MAX);
-                found.map(|absolute| NameIndex::Relative(table.inserted() - absolute - 1))
-            }
-        };
-        self.instructions.write(|out| match name {
-            Some(name) => write_insert_with_name(name, field.value, out),
-            None => write_insert(field.name, field.value, out),
-        });
-        self.stats.insertions += 1;
-        Some(table.insert(hashes, field.name, field.value))
-    }
-
-    /// Where the name of a literal line is taken from.
-    fn name(&self, field: &FieldRef<'_>, hashes: Hashes, known_name: Option<u8>) -> Name {
-        if let Some(index) = known_name {
-            return Name::Static(index);
-        }
-        let found = self.dynamic.table.find_name(hashes, field.name, self.below());
-        found.filter(|absolute| !self.is_draining(*absolute)).map_or(Name::Literal, Name::Dynamic)
-    }
-}
-
-/// The part of the table, as a divisor, in which entries are about to be evicted: they are inserted again rather than
-/// referred to (RFC 9204 §2.1.1.1).
-const DRAINING: usize = 4;
+#[cfg(test)]
+mod tests;

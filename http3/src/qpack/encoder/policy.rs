@@ -1,35 +1,42 @@
 //! What is worth a place in the dynamic table, and what must never get one.
+//!
+//! A line earns its place by *heat*: how often it was used, each use counting half as much after [`HALF_LIFE`] sections. A
+//! new line begins with the chance that it comes back, which is learnt for each name: dates and paths have little,
+//! languages and hosts much. Heat is weighed by how much of an entry's size is text that is saved, since every entry
+//! counts 32 bytes beyond it; what is worth more than the newcomer is inserted again instead of evicted.
 
 use std::hash::{BuildHasher, Hasher};
 
 use foldhash::fast::FixedState;
 
 use super::table::Hashes;
+use crate::qpack::field::{FieldRef, OVERHEAD};
 
 /// Cookies that are shorter are never indexed: they have so little entropy that they could be guessed.
 const SHORT_COOKIE: usize = 20;
 
-/// Whether a line must never be indexed although nobody marked it.
-pub(super) fn is_sensitive(name: &[u8], value: &[u8]) -> bool {
+/// Whether a line must never be indexed, because it is marked so or for what it is.
+pub(super) fn is_sensitive(field: &FieldRef<'_>) -> bool {
     //= https://www.rfc-editor.org/rfc/rfc9204#section-7.1.3
     //# An encoder might also choose not to index values for fields that are considered
     //# to be highly valuable or sensitive to recovery, such as the Cookie or
     //# Authorization header fields.
-    match name {
+    match field.name {
+        _ if field.sensitive => true,
         b"authorization" | b"proxy-authorization" => true,
-        b"cookie" => value.len() < SHORT_COOKIE,
+        b"cookie" => field.value.len() < SHORT_COOKIE,
         _ => false,
     }
 }
 
-/// Fields whose values change from message to message. They are inserted only when a value comes back.
+/// Fields whose values change from message to message: until it is known better, they are thought not to come back.
 fn is_changing(name: &[u8]) -> bool {
     matches!(
         name,
         b":path"
             | b"age"
+            | b"content-disposition"
             | b"content-length"
-            | b"content-md5"
             | b"content-range"
             | b"date"
             | b"etag"
@@ -39,22 +46,65 @@ fn is_changing(name: &[u8]) -> bool {
             | b"location"
             | b"range"
             | b"set-cookie"
-            | b"content-disposition"
     )
 }
 
+/// One use, now.
+pub(super) const USE: u32 = 1 << 12;
+/// How many sections make a use count half.
+const HALF_LIFE: u64 = 4;
 /// Lines that were not in the table and are remembered for a while.
-const HISTORY: usize = 128;
+const HISTORY: usize = 16;
 /// Names about which something is remembered.
 const NAMES: usize = 64;
+/// Of how many lines with a name the chance of its values is a mean.
+const MEMORY: u32 = 6;
+/// The chance of a name that is not known, and of one whose values change.
+const UNKNOWN: u32 = USE / 2;
+const CHANGING: u32 = USE * 3 / 20;
+/// How much likelier it is that a line comes back that did so before.
+const CAME_BACK: u32 = 4;
+
+/// How hot something is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Heat {
+    amount: u32,
+    /// In which section.
+    at: u64,
+}
+
+impl Heat {
+    pub(super) const fn new(amount: u32, now: u64) -> Self {
+        Self { amount, at: now }
+    }
+
+    /// How hot it is now: half of it after each half-life, and in between on a straight line.
+    fn now(self, now: u64) -> u32 {
+        let elapsed = now.saturating_sub(self.at);
+        let halvings = u32::try_from(elapsed / HALF_LIFE).ok();
+        let halved = halvings.and_then(|halvings| self.amount.checked_shr(halvings)).unwrap_or(0);
+        let rest = u64::from(halved / 2) * (elapsed % HALF_LIFE) / HALF_LIFE;
+        halved.saturating_sub(rest.try_into().unwrap_or(u32::MAX))
+    }
+
+    /// It was used once more.
+    pub(super) fn add_use(&mut self, now: u64) {
+        *self = Self { amount: self.now(now).saturating_add(USE), at: now };
+    }
+
+    /// What the place of an entry with so many bytes of text is worth.
+    pub(super) fn worth(self, text: usize, now: u64) -> u32 {
+        let (text, size) = (text as u64, (text + OVERHEAD) as u64);
+        (u64::from(self.now(now)) * text / size).try_into().unwrap_or(u32::MAX)
+    }
+}
 
 /// What is remembered of a name.
 #[derive(Clone, Copy, Debug, Default)]
 struct Name {
     hash: u32,
-    /// Lines with this name, and among them those with a value that was there before.
-    lines: u16,
-    repeats: u16,
+    /// How often a line with this name has a value that was there before: [`USE`] if always.
+    chance: u32,
 }
 
 /// What is known of the lines that were encoded.
@@ -69,7 +119,7 @@ pub(super) struct Policy {
 impl Policy {
     pub(super) fn new() -> Self {
         Self {
-            hasher: FixedState::with_seed(0x9204),
+            hasher: FixedState::with_seed(9204),
             history: Box::new([0; HISTORY]),
             next: 0,
             names: Box::new([Name::default(); NAMES]),
@@ -97,48 +147,41 @@ impl Policy {
 
     /// A line was found in the table.
     #[inline]
-    pub(super) fn on_found(&mut self, hashes: Hashes) {
-        let name = self.name(hashes.name);
-        name.lines += 1;
-        name.repeats += 1;
+    pub(super) fn on_found(&mut self, hashes: Hashes, name: &[u8]) {
+        self.name(hashes.name, name).learn(true);
     }
 
-    /// A line was not found in the table: whether it was there before.
-    pub(super) fn on_missing(&mut self, hashes: Hashes) -> bool {
-        let seen = self.history.contains(&hashes.line);
-        if !seen {
-            if let Some(place) = self.history.get_mut(self.next) {
-                *place = hashes.line;
-            }
+    /// A line was not found in the table. Returns how hot it is to begin with.
+    pub(super) fn on_missing(&mut self, hashes: Hashes, name: &[u8]) -> u32 {
+        let was_there = self.history.contains(&hashes.line);
+        if !was_there && let Some(place) = self.history.get_mut(self.next) {
+            *place = hashes.line;
             self.next = (self.next + 1) % HISTORY;
         }
-        let name = self.name(hashes.name);
-        name.lines += 1;
-        name.repeats += u16::from(seen);
-        seen
+        let name = self.name(hashes.name, name);
+        name.learn(was_there);
+        // One that came back already has shown more.
+        if was_there { name.chance * CAME_BACK } else { name.chance }
     }
 
-    fn name(&mut self, hash: u32) -> &mut Name {
+    #[inline]
+    fn name(&mut self, hash: u32, text: &[u8]) -> &mut Name {
         let place = (hash >> 16) as usize % NAMES;
         #[expect(clippy::indexing_slicing, reason = "the remainder is below the length")]
         let name = &mut self.names[place];
         if name.hash != hash {
-            *name = Name { hash, lines: 0, repeats: 0 };
-        }
-        if name.lines >= 64 {
-            name.lines /= 2;
-            name.repeats /= 2;
+            *name = Name { hash, chance: if is_changing(text) { CHANGING } else { UNKNOWN } };
         }
         name
     }
+}
 
-    /// Whether a line that was not there before is likely to come back.
-    pub(super) fn may_come_back(&mut self, hashes: Hashes, name: &[u8]) -> bool {
-        if is_changing(name) {
-            return false;
+impl Name {
+    #[inline]
+    fn learn(&mut self, was_there: bool) {
+        self.chance -= self.chance / MEMORY;
+        if was_there {
+            self.chance += USE / MEMORY;
         }
-        let known = self.name(hashes.name);
-        // Names that are new get the benefit of the doubt.
-        (known.repeats + 2) * 8 >= known.lines
     }
 }

@@ -3,10 +3,11 @@
 
 use std::collections::VecDeque;
 
+use super::policy::Heat;
 use crate::qpack::field::OVERHEAD;
 
 /// What a line is found by. Lines with the same hashes are compared.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Hashes {
     pub(super) name: u32,
     pub(super) line: u32,
@@ -28,6 +29,7 @@ struct Entry {
     /// Sections that are not acknowledged and whose lowest reference is this entry. Entries go in order, so those that a
     /// section refers to are kept when its lowest one is.
     pins: u32,
+    heat: Heat,
 }
 
 impl Entry {
@@ -57,6 +59,15 @@ pub(super) struct Table {
     position: u64,
     lines: Box<[u32]>,
     names: Box<[u32]>,
+}
+
+/// Why an entry cannot be inserted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum NoRoom {
+    /// Sections that are not acknowledged refer to this entry, which would have to go.
+    Pinned(u64),
+    /// It is too large, or entries would have to go that the decoder might not have or that are needed now.
+    Kept,
 }
 
 /// What a lookup is about.
@@ -124,41 +135,40 @@ impl Table {
     }
 
     /// Whether an entry of `size` bytes can be inserted if only entries below `evictable` go that no section pins.
-    pub(super) fn has_room(&self, size: usize, evictable: u64) -> bool {
-        let mut free = self.capacity - self.size;
-        let mut absolute = self.oldest();
-        let mut entries = self.entries.iter();
+    pub(super) fn check_room(&self, size: usize, evictable: u64) -> Result<(), NoRoom> {
+        let mut free = self.capacity.saturating_sub(self.size);
+        let mut oldest = (self.oldest()..).zip(&self.entries);
         while free < size {
             //= https://www.rfc-editor.org/rfc/rfc9204#section-2.1.1
             //# If the dynamic table does not contain enough room for a new entry without
             //# evicting other entries, and the entries that would be evicted are not
             //# evictable, the encoder MUST NOT insert that entry into the dynamic table
             //# (including duplicates of existing entries).
-            let Some(entry) = entries.next().filter(|entry| absolute < evictable && entry.pins == 0) else {
-                return false;
-            };
+            let (absolute, entry) = oldest.next().filter(|(absolute, _)| *absolute < evictable).ok_or(NoRoom::Kept)?;
+            if entry.pins > 0 {
+                return Err(NoRoom::Pinned(absolute));
+            }
             free += entry.size();
-            absolute += 1;
         }
-        true
+        Ok(())
     }
 
     /// Inserts a line, for which there is room, and returns its absolute index. The oldest entries make room.
-    pub(super) fn insert(&mut self, hashes: Hashes, name: &[u8], value: &[u8]) -> u64 {
+    pub(super) fn insert(&mut self, hashes: Hashes, name: &[u8], value: &[u8], heat: Heat) -> u64 {
         let mut text = Vec::with_capacity(name.len() + value.len());
         text.extend_from_slice(name);
         text.extend_from_slice(value);
-        self.push(hashes, text.into_boxed_slice(), name.len())
+        self.push(hashes, text.into_boxed_slice(), name.len(), heat)
     }
 
     /// Inserts a line again, for which there is room, and returns its new absolute index.
     pub(super) fn duplicate(&mut self, absolute: u64) -> Option<u64> {
         let entry = self.entries.get(self.place(absolute)?)?;
-        let (hashes, text, name_length) = (entry.hashes, entry.text.clone(), entry.name_length);
-        Some(self.push(hashes, text, name_length))
+        let (hashes, text, name_length, heat) = (entry.hashes, entry.text.clone(), entry.name_length, entry.heat);
+        Some(self.push(hashes, text, name_length, heat))
     }
 
-    fn push(&mut self, hashes: Hashes, text: Box<[u8]>, name_length: usize) -> u64 {
+    fn push(&mut self, hashes: Hashes, text: Box<[u8]>, name_length: usize, heat: Heat) -> u64 {
         let size = text.len() + OVERHEAD;
         while self.capacity.saturating_sub(self.size) < size {
             let Some(oldest) = self.entries.pop_front() else { break };
@@ -170,18 +180,41 @@ impl Table {
         let next_line = swap(&mut self.lines, hashes.line, link);
         let next_name = swap(&mut self.names, hashes.name, link);
         let position = self.position;
-        self.entries.push_back(Entry { text, name_length, hashes, next_line, next_name, position, pins: 0 });
+        self.entries.push_back(Entry { text, name_length, hashes, next_line, next_name, position, pins: 0, heat });
         self.size += size;
         self.position += size as u64;
         self.inserted += 1;
         absolute
     }
 
+    /// It was referred to.
+    #[inline]
+    pub(super) fn on_used(&mut self, absolute: u64, now: u64) {
+        if let Some(entry) = self.place(absolute).and_then(|place| self.entries.get_mut(place)) {
+            entry.heat.add_use(now);
+        }
+    }
+
+    /// The entries that would go for a new one of `size` bytes, oldest first, with what they are worth.
+    pub(super) fn would_go(&self, size: usize, now: u64) -> impl Iterator<Item = (u64, u32)> {
+        let mut free = self.capacity.saturating_sub(self.size);
+        (self.oldest()..).zip(&self.entries).map_while(move |(absolute, entry)| {
+            let goes = free < size;
+            free += entry.size();
+            goes.then(|| (absolute, entry.heat.worth(entry.text.len(), now)))
+        })
+    }
+
+    /// The size of an entry in bytes.
+    pub(super) fn size_of(&self, absolute: u64) -> usize {
+        self.place(absolute).and_then(|place| self.entries.get(place)).map_or(0, Entry::size)
+    }
+
     /// How many bytes can be inserted before this entry goes.
     pub(super) fn bytes_before_eviction(&self, absolute: u64) -> u64 {
         let position = |entry: Option<&Entry>| entry.map_or(self.position, |entry| entry.position);
         let entry = position(self.place(absolute).and_then(|place| self.entries.get(place)));
-        entry - position(self.entries.front()) + (self.capacity - self.size) as u64
+        entry - position(self.entries.front()) + self.capacity.saturating_sub(self.size) as u64
     }
 
     /// A section whose lowest reference is this entry was sent.

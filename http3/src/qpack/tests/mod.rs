@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+mod appendix_b;
+mod exchange;
 mod offline;
 mod vectors;
 
