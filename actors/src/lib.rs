@@ -34,6 +34,8 @@
 //! over loopback (`tests/`).
 
 pub mod api;
+#[cfg(feature = "http3")]
+pub mod http3;
 
 mod alarm;
 mod batch;

@@ -9,7 +9,7 @@ label! {
     ActorType {
         Warden = "warden", Socket = "socket", Dispatcher = "dispatcher", Connection = "connection",
         Streams = "streams", Stream = "stream", Congestion = "congestion", Pacer = "pacer", Timer = "timer",
-        Admin = "admin",
+        Http3 = "http3", Admin = "admin",
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,7 +17,8 @@ use transport::stats::Stats;
 use super::recv_stream::RecvStream;
 use super::send_stream::SendStream;
 use crate::connection::messages::{RunTask, SetCongestion, UpdateKeys};
-use crate::port::ConnectionPort;
+use crate::meter::Meter;
+use crate::port::{ConnectionPort, StreamPort};
 
 /// A QUIC connection.
 ///
@@ -172,13 +175,47 @@ impl Connection {
         let orders = self.port.orders().ok_or(RunError::Closed)?;
         let (reply, answer) = oneshot::channel();
         let connection = self.clone();
-        let start = move || {
+        let start = move |_: &Rc<Meter>| {
             actix::spawn(async move {
                 let _nobody_waits = reply.send(task(connection).await);
             });
         };
         orders.connection.run(RunTask(Box::new(start)));
         answer.await.map_err(|_| RunError::Ended)
+    }
+
+    /// Runs `start` on the thread that the connection lives on.
+    pub(crate) fn start_on_shard(&self, start: impl FnOnce(&Rc<Meter>) + Send + 'static) -> Result<(), RunError> {
+        self.port.orders().ok_or(RunError::Closed)?.connection.run(RunTask(Box::new(start)));
+        Ok(())
+    }
+
+    /// Opens a stream as soon as the peer permits.
+    pub(crate) fn poll_open(
+        &self,
+        context: &mut Context<'_>,
+        direction: Direction,
+    ) -> Poll<Result<Arc<StreamPort>, CloseReason>> {
+        self.port.poll_open(context, direction)
+    }
+
+    /// The next stream that the peer opened.
+    pub(crate) fn poll_accept(
+        &self,
+        context: &mut Context<'_>,
+        direction: Direction,
+    ) -> Poll<Result<Arc<StreamPort>, CloseReason>> {
+        self.port.poll_accept(context, direction)
+    }
+
+    /// The next received datagram.
+    pub(crate) fn poll_datagram(&self, context: &mut Context<'_>) -> Poll<Result<Bytes, CloseReason>> {
+        self.port.poll_datagram(context)
+    }
+
+    /// The end of the connection.
+    pub(crate) fn poll_closed(&self, context: &mut Context<'_>) -> Poll<CloseReason> {
+        self.port.poll_closed(context)
     }
 
     /// Sends an unreliable datagram (RFC 9221). When too many wait to be sent, the oldest is dropped.

@@ -10,7 +10,7 @@ use codec::StreamId;
 use tokio::io::{AsyncRead, ReadBuf};
 
 use super::error::{ReadError, ReadExactError, ReadToEndError};
-use crate::port::StreamPort;
+use crate::port::{ReceiveEnd, StreamPort};
 
 /// The receiving half of a stream.
 ///
@@ -93,6 +93,16 @@ impl RecvStream {
             whole.extend_from_slice(&chunk);
         }
         Ok(only.unwrap_or_else(|| whole.freeze()))
+    }
+
+    /// The next piece, which stays charged to the peer until [`Self::consume`].
+    pub(crate) fn poll_take(&self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, ReceiveEnd>> {
+        self.port.poll_take(context)
+    }
+
+    /// Bytes that were taken are held no longer.
+    pub(crate) fn consume(&self, bytes: u64) {
+        self.port.consume(bytes);
     }
 
     /// Gives the stream an actor of its own: see [`SendStream::isolate`](super::SendStream::isolate).

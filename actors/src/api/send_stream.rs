@@ -10,7 +10,7 @@ use codec::StreamId;
 use tokio::io::AsyncWrite;
 
 use super::error::WriteError;
-use crate::port::{SendEnd, StreamPort};
+use crate::port::{SendEnd, StreamPort, WriteRefusal};
 
 /// The sending half of a stream.
 ///
@@ -70,6 +70,20 @@ impl SendStream {
             data = data.get(written..).unwrap_or_default();
         }
         Ok(())
+    }
+
+    /// Gives bytes to send, if there is room.
+    pub(crate) fn poll_write_chunk(
+        &self,
+        context: &mut Context<'_>,
+        data: &mut Option<Bytes>,
+    ) -> Poll<Result<(), WriteRefusal>> {
+        self.port.poll_write(context, data)
+    }
+
+    /// The end of this half, once there is one.
+    pub(crate) fn poll_end(&self, context: &mut Context<'_>) -> Poll<SendEnd> {
+        self.port.poll_send_end(context)
     }
 
     /// Says that nothing follows, and waits until the peer has acknowledged everything.

@@ -137,7 +137,7 @@ impl Handler<RunTask> for ConnectionActor {
     type Result = ();
 
     fn handle(&mut self, RunTask(task): RunTask, _: &mut Context<Self>) {
-        task();
+        task(&self.stage.meter);
     }
 }
 

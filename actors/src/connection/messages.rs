@@ -1,5 +1,7 @@
 //! The inbox of `ConnectionActor`.
 
+use std::rc::Rc;
+
 use actix::{Message, Recipient};
 use bytes::Bytes;
 use codec::{StreamId, Time};
@@ -10,6 +12,7 @@ use transport::output::ReceivedDatagrams;
 use transport::stream::StreamOutput;
 
 use crate::api::connection::SetCongestionError;
+use crate::meter::Meter;
 use crate::streams::messages::StreamsInput;
 
 /// Datagrams for one connection, in arrival order.
@@ -96,7 +99,10 @@ pub(crate) struct UpdateKeys {
 /// Start a task of the application on this thread. From: handles.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(crate) struct RunTask(pub(crate) Box<dyn FnOnce() + Send>);
+pub(crate) struct RunTask(pub(crate) Task);
+
+/// What is run on a shard.
+pub(crate) type Task = Box<dyn FnOnce(&Rc<Meter>) + Send>;
 
 impl std::fmt::Debug for RunTask {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -73,6 +73,8 @@ struct State {
     receive_end: Option<ReceiveEnd>,
     /// The end was seen, and the actor was told.
     released: bool,
+    /// Bytes that were taken and stay charged to the peer.
+    held: u64,
     reader: Option<Waker>,
     outgoing: VecDeque<Bytes>,
     outgoing_bytes: usize,
@@ -180,6 +182,49 @@ impl StreamPort {
         Poll::Ready(Ok(Some(data)))
     }
 
+    /// Takes the next piece, which stays charged to the peer until [`Self::consume`]. `Ok(None)` is the end.
+    pub(crate) fn poll_take(self: &Arc<Self>, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, ReceiveEnd>> {
+        let mut state = self.state.lock();
+        if let Some(data) = state.incoming.pop_front() {
+            state.held += data.len() as u64;
+            return Poll::Ready(Ok(Some(data)));
+        }
+        match &state.receive_end {
+            None => {
+                state.reader = Some(context.waker().clone());
+                Poll::Pending
+            }
+            Some(ReceiveEnd::Finished) => {
+                // What is still held is consumed later, and with the last of it the stream is let go.
+                if state.held == 0 && !std::mem::replace(&mut state.released, true) {
+                    state.wishes.released = true;
+                    self.tell(state, true, 0);
+                }
+                Poll::Ready(Ok(None))
+            }
+            Some(end) => Poll::Ready(Err(end.clone())),
+        }
+    }
+
+    /// Bytes that were taken are held no longer.
+    pub(crate) fn consume(self: &Arc<Self>, bytes: u64) {
+        let mut state = self.state.lock();
+        let bytes = bytes.min(state.held);
+        state.held -= bytes;
+        if state.released {
+            // Stopped: they were given back then.
+            return;
+        }
+        state.wishes.consumed += bytes;
+        let over =
+            state.held == 0 && state.incoming.is_empty() && matches!(state.receive_end, Some(ReceiveEnd::Finished));
+        if over {
+            state.released = true;
+            state.wishes.released = true;
+        }
+        self.tell(state, over, bytes);
+    }
+
     /// Gives bytes to send, whole, if there is any room.
     pub(crate) fn poll_write(
         self: &Arc<Self>,
@@ -274,14 +319,15 @@ impl StreamPort {
             return;
         }
         let unread: usize = state.incoming.drain(..).map(|chunk| chunk.len()).sum();
-        state.wishes.consumed += unread as u64;
+        let unread = unread as u64 + std::mem::take(&mut state.held);
+        state.wishes.consumed += unread;
         if state.receive_end.is_none() {
             state.wishes.stop = Some(code);
             state.receive_end = Some(ReceiveEnd::Stopped);
         }
         state.released = true;
         state.wishes.released = true;
-        self.tell(state, true, unread as u64);
+        self.tell(state, true, unread);
     }
 
     /// The sending handle is gone: what was written but not finished is cut off (RFC 9000 §3.1 has no other way).

@@ -1,0 +1,167 @@
+//! The client's side: requests on a connection.
+
+use std::convert::Infallible;
+use std::error::Error as StdError;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use codec::Side;
+use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use http3::{Code, Config, Settings};
+
+use super::actor::Http3Actor;
+use super::body::RecvBody;
+use super::error::Error;
+use super::handle::{Shared, Wish};
+use super::port::{ExchangePort, Part};
+use super::server::send_body;
+use crate::api::connection::Connection;
+
+/// Makes a QUIC connection one of HTTP/3, as its client. The connection has agreed on [`ALPN`](super::ALPN).
+///
+/// # Errors
+/// [`Error::Cancelled`] if the connection is over.
+pub fn connect(connection: Connection) -> Result<RequestSender, Error> {
+    connect_with(connection, Config::default())
+}
+
+/// Likewise, with settings.
+///
+/// # Errors
+/// [`Error::Cancelled`] if the connection is over.
+pub fn connect_with(connection: Connection, config: Config) -> Result<RequestSender, Error> {
+    let shared = Arc::new(Shared::default());
+    let (actors, handle) = (shared.clone(), connection.clone());
+    let started = connection.start_on_shard(move |meter| {
+        let machine = http3::Connection::client(config, handle.stable_id());
+        Http3Actor::start(machine, Side::Client, handle, actors, None, meter.clone());
+    });
+    started.map_err(|_| Error::Cancelled)?;
+    Ok(RequestSender { connection, shared })
+}
+
+/// Makes requests on a connection. Cheap to clone; works from any thread and any runtime; requests may be made at the
+/// same time.
+#[derive(Clone, Debug)]
+pub struct RequestSender {
+    connection: Connection,
+    shared: Arc<Shared>,
+}
+
+/// Interim responses (1xx) that came before the final one: among the extensions of a response that had some.
+#[derive(Clone, Debug)]
+pub struct Interim(pub Vec<Arc<Response<()>>>);
+
+impl RequestSender {
+    /// Makes a request, and waits for the head of its response. The rest of the request's content is sent meanwhile and
+    /// afterwards; that of the response is read from its body.
+    ///
+    /// Dropping the future gives the request up (H3_REQUEST_CANCELLED).
+    ///
+    /// # Errors
+    /// [`Error`]; [`Error::may_be_retried`] says whether nothing was done with it.
+    pub async fn send<B>(&self, request: Request<B>) -> Result<Response<RecvBody>, Error>
+    where
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        if self.shared.is_over() {
+            return Err(Error::Unprocessed);
+        }
+        let (parts, body) = request.into_parts();
+        let end = body.is_end_stream();
+        let port = ExchangePort::new(self.shared.bell().clone(), None);
+        let head = Box::new(Request::from_parts(parts, ()));
+        self.shared.wish(Wish::Request { head, end, port: port.clone() });
+        if !end {
+            let port = port.clone();
+            let send = move |_: &_| {
+                tokio::task::spawn_local(async move {
+                    if send_body(&port, body).await.is_err() {
+                        port.send(Part::Reset(Code::H3_REQUEST_CANCELLED));
+                    }
+                });
+            };
+            self.connection.start_on_shard(send).map_err(|_| Error::Cancelled)?;
+        }
+        let mut pending = Pending { port, answered: false };
+        let mut interim = Vec::new();
+        loop {
+            let head = poll_fn(|context| pending.port.poll_head(context)).await?;
+            if head.status().is_informational() {
+                interim.push(Arc::new(head));
+                continue;
+            }
+            pending.answered = true;
+            let port = pending.port.clone();
+            let length = head.headers().get(http::header::CONTENT_LENGTH);
+            let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+            let mut response = head.map(|()| RecvBody::new(port, length));
+            if !interim.is_empty() {
+                response.extensions_mut().insert(Interim(interim));
+            }
+            return Ok(response);
+        }
+    }
+
+    /// The server's settings, as soon as they came; `None` if the connection ends first.
+    pub async fn settings(&self) -> Option<Settings> {
+        self.shared.settings().await
+    }
+
+    /// Whether no more requests can be made here: the server, or we, said so, or the connection is over.
+    pub fn is_over(&self) -> bool {
+        self.shared.is_over()
+    }
+
+    /// The connection.
+    pub const fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Closes the connection once all requests have their answers.
+    pub async fn shut_down(&self) {
+        self.shared.wish(Wish::Goaway);
+        self.shared.ended().await;
+    }
+}
+
+/// A request whose response has not come: dropped, it is given up.
+struct Pending {
+    port: Arc<ExchangePort>,
+    answered: bool,
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.port.cancel();
+        }
+    }
+}
+
+/// No content.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Empty;
+
+impl Body for Empty {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(None)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        true
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(0)
+    }
+}

@@ -1,0 +1,122 @@
+//! [`Shared`]: what the handles of an HTTP/3 connection share with its actor.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use codec::StreamId;
+use http::Request;
+use http3::{Priority, Settings};
+use parking_lot::Mutex;
+
+use super::bell::{Bell, Source};
+use super::port::ExchangePort;
+
+/// What an application wants of the connection.
+#[derive(Debug)]
+pub(crate) enum Wish {
+    /// A request; `end`: it has no content.
+    Request { head: Box<Request<()>>, end: bool, port: Arc<ExchangePort> },
+    /// The first step of the end (RFC 9114 §5.2).
+    AnnounceGoaway,
+    /// The second.
+    Goaway,
+    /// A response is to come sooner or later than was said.
+    #[expect(dead_code, reason = "the client's interface does not offer it yet")]
+    Priority(StreamId, Priority),
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    bell: Arc<Bell>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    wishes: Vec<Wish>,
+    settings: Option<Settings>,
+    going_away: bool,
+    ended: bool,
+    watchers: Vec<Waker>,
+}
+
+impl Shared {
+    pub(crate) const fn bell(&self) -> &Arc<Bell> {
+        &self.bell
+    }
+
+    pub(crate) fn wish(&self, wish: Wish) {
+        self.state.lock().wishes.push(wish);
+        self.bell.ring(Source::Wishes);
+    }
+
+    pub(crate) fn take_wishes(&self) -> Vec<Wish> {
+        std::mem::take(&mut self.state.lock().wishes)
+    }
+
+    pub(crate) fn on_settings(&self, settings: Settings) {
+        self.change(|state| state.settings = Some(settings));
+    }
+
+    pub(crate) fn on_goaway(&self) {
+        self.change(|state| state.going_away = true);
+    }
+
+    /// The actor is over.
+    pub(crate) fn end(&self) {
+        let mut left = Vec::new();
+        self.change(|state| {
+            state.ended = true;
+            left = std::mem::take(&mut state.wishes);
+        });
+        for wish in left {
+            if let Wish::Request { port, .. } = wish {
+                port.end(Err(super::error::Error::Unprocessed));
+            }
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.state.lock();
+        change(&mut state);
+        let watchers = std::mem::take(&mut state.watchers);
+        drop(state);
+        watchers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Whether no further request is taken.
+    pub(crate) fn is_over(&self) -> bool {
+        let state = self.state.lock();
+        state.ended || state.going_away
+    }
+
+    /// Waits until the actor is over.
+    pub(crate) async fn ended(&self) {
+        poll_fn(|context| self.poll(context, |state| state.ended.then_some(()))).await;
+    }
+
+    /// The peer's settings, as soon as they came; `None` if the connection ends first.
+    pub(crate) async fn settings(&self) -> Option<Settings> {
+        poll_fn(|context| {
+            self.poll(context, |state| match state.settings {
+                Some(settings) => Some(Some(settings)),
+                None => state.ended.then_some(None),
+            })
+        })
+        .await
+    }
+
+    fn poll<T>(&self, context: &mut Context<'_>, look: impl FnOnce(&State) -> Option<T>) -> Poll<T> {
+        let mut state = self.state.lock();
+        if let Some(found) = look(&state) {
+            return Poll::Ready(found);
+        }
+        let waker = context.waker();
+        if !state.watchers.iter().any(|known| known.will_wake(waker)) {
+            state.watchers.push(waker.clone());
+        }
+        Poll::Pending
+    }
+}

@@ -1,0 +1,341 @@
+//! [`ExchangePort`]: a request and its response, between the application and the connection's actor.
+//!
+//! As at the edge of a stream ([`crate::port`]): two bounded queues and the wakers of who waits. What is received stays
+//! charged to the peer until the application takes it; what is to be sent waits here while there is no room.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use codec::StreamId;
+use http::{HeaderMap, Response};
+use parking_lot::Mutex;
+
+use super::bell::{Bell, Source};
+use super::error::Error;
+
+/// Bytes that may wait to be sent before their writer waits: two full batches of datagrams.
+pub(crate) const WRITE_BUFFER: usize = 128 * 1024;
+/// Datagrams of one request that wait to be read; the oldest goes when there are more.
+pub(crate) const DATAGRAMS: usize = 64;
+
+/// What the application sends, in order.
+#[derive(Debug)]
+pub(crate) enum Part {
+    /// A head before the final one.
+    Interim(Response<()>),
+    /// The final head; whether nothing follows.
+    Head(Response<()>, bool),
+    /// Content.
+    Data(Bytes),
+    /// The end, with trailers.
+    Trailers(HeaderMap),
+    /// The end.
+    End,
+    /// No end: it is given up with this code.
+    Reset(http3::Code),
+}
+
+/// What came of the peer's message after its head.
+#[derive(Debug)]
+pub(crate) enum Piece {
+    Data(Bytes),
+    Trailers(HeaderMap),
+}
+
+/// What the application did since the actor last looked.
+#[derive(Debug, Default)]
+pub(crate) struct Wishes {
+    /// Content bytes that were taken.
+    pub(crate) consumed: u64,
+    /// The rest of the peer's message is not wanted.
+    pub(crate) stop: bool,
+    /// All of it is not wanted.
+    pub(crate) cancel: bool,
+    /// Datagrams to send.
+    pub(crate) datagrams: VecDeque<Bytes>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct ExchangePort {
+    bell: Arc<Bell>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Known once it has one.
+    stream: Option<StreamId>,
+    /// It stands on the bell's list.
+    listed: bool,
+    interim: VecDeque<Response<()>>,
+    head: Option<Response<()>>,
+    incoming: VecDeque<Piece>,
+    incoming_bytes: usize,
+    /// The peer's message is complete, or will not be.
+    end: Option<Result<(), Error>>,
+    reader: Option<Waker>,
+    datagrams: VecDeque<Bytes>,
+    datagram_reader: Option<Waker>,
+    outgoing: VecDeque<Part>,
+    outgoing_bytes: usize,
+    /// Nothing more is taken.
+    send_over: Option<Error>,
+    writer: Option<Waker>,
+    wishes: Wishes,
+}
+
+impl ExchangePort {
+    pub(crate) fn new(bell: Arc<Bell>, stream: Option<StreamId>) -> Arc<Self> {
+        Arc::new(Self { bell, state: Mutex::new(State { stream, ..State::default() }) })
+    }
+
+    /// Has the actor look here, if it knows the exchange already.
+    fn tell(&self, mut state: parking_lot::MutexGuard<'_, State>) {
+        if let Some(stream) = state.stream
+            && !std::mem::replace(&mut state.listed, true)
+        {
+            drop(state);
+            self.bell.ring(Source::Exchange(stream));
+        }
+    }
+
+    // ── The application's side ───────────────────────────────────────────────────────────────────────────────────
+
+    /// The next head before the final one, or the final one.
+    pub(crate) fn poll_head(&self, context: &mut Context<'_>) -> Poll<Result<Response<()>, Error>> {
+        let mut state = self.state.lock();
+        if let Some(head) = state.interim.pop_front().or_else(|| state.head.take()) {
+            return Poll::Ready(Ok(head));
+        }
+        match &state.end {
+            Some(Err(error)) => Poll::Ready(Err(error.clone())),
+            Some(Ok(())) => Poll::Ready(Err(Error::Cancelled)),
+            None => {
+                state.reader = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// The next piece of the peer's message; `None` is its end.
+    pub(crate) fn poll_piece(&self, context: &mut Context<'_>) -> Poll<Option<Result<Piece, Error>>> {
+        let mut state = self.state.lock();
+        if let Some(piece) = state.incoming.pop_front() {
+            if let Piece::Data(data) = &piece {
+                state.incoming_bytes -= data.len();
+                state.wishes.consumed += data.len() as u64;
+                self.tell(state);
+            }
+            return Poll::Ready(Some(Ok(piece)));
+        }
+        match &state.end {
+            Some(Ok(())) => Poll::Ready(None),
+            Some(Err(error)) => Poll::Ready(Some(Err(error.clone()))),
+            None => {
+                state.reader = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Whether the peer's message is complete and all of it was taken.
+    pub(crate) fn is_read(&self) -> bool {
+        let state = self.state.lock();
+        state.incoming.is_empty() && matches!(state.end, Some(Ok(())))
+    }
+
+    /// The rest of the peer's message is not wanted.
+    pub(crate) fn stop(&self) {
+        let mut state = self.state.lock();
+        let unread = std::mem::take(&mut state.incoming_bytes);
+        state.incoming.clear();
+        state.wishes.consumed += unread as u64;
+        if state.end.is_none() {
+            state.wishes.stop = true;
+            state.end = Some(Err(Error::Cancelled));
+        }
+        if state.wishes.stop || unread > 0 {
+            self.tell(state);
+        }
+    }
+
+    /// The whole exchange is not wanted.
+    pub(crate) fn cancel(&self) {
+        let mut state = self.state.lock();
+        state.wishes.cancel = true;
+        self.tell(state);
+    }
+
+    /// Sends a part, as soon as there is room for content.
+    pub(crate) fn poll_send(&self, context: &mut Context<'_>, part: &mut Option<Part>) -> Poll<Result<(), Error>> {
+        let mut state = self.state.lock();
+        if let Some(error) = &state.send_over {
+            return Poll::Ready(Err(error.clone()));
+        }
+        if let Some(Part::Data(data)) = part {
+            if state.outgoing_bytes >= WRITE_BUFFER {
+                state.writer = Some(context.waker().clone());
+                return Poll::Pending;
+            }
+            state.outgoing_bytes += data.len();
+        }
+        if let Some(part) = part.take() {
+            state.outgoing.push_back(part);
+            self.tell(state);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Sends what needs no room.
+    pub(crate) fn send(&self, part: Part) {
+        let mut state = self.state.lock();
+        if state.send_over.is_none() {
+            state.outgoing.push_back(part);
+            self.tell(state);
+        }
+    }
+
+    /// Sends a datagram; the oldest that waits goes when there are too many.
+    pub(crate) fn send_datagram(&self, payload: Bytes) {
+        let mut state = self.state.lock();
+        if state.wishes.datagrams.len() >= DATAGRAMS {
+            state.wishes.datagrams.pop_front();
+        }
+        state.wishes.datagrams.push_back(payload);
+        self.tell(state);
+    }
+
+    /// The next received datagram; `None` once the exchange is over.
+    pub(crate) fn poll_datagram(&self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let mut state = self.state.lock();
+        if let Some(datagram) = state.datagrams.pop_front() {
+            return Poll::Ready(Some(datagram));
+        }
+        if state.end.is_some() {
+            return Poll::Ready(None);
+        }
+        state.datagram_reader = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    // ── The actor's side ─────────────────────────────────────────────────────────────────────────────────────────
+
+    /// The exchange has its stream. Says whether the application did something before.
+    pub(crate) fn begin(&self, stream: StreamId) -> bool {
+        let mut state = self.state.lock();
+        state.stream = Some(stream);
+        !state.outgoing.is_empty() || state.wishes.cancel || state.wishes.stop
+    }
+
+    /// Whether nothing more comes, and all that came was taken.
+    pub(crate) fn is_over(&self) -> bool {
+        let state = self.state.lock();
+        state.end.is_some() && state.incoming.is_empty()
+    }
+
+    /// The actor looks: it will be told of anything later again.
+    pub(crate) fn take_wishes(&self) -> Wishes {
+        let mut state = self.state.lock();
+        state.listed = false;
+        std::mem::take(&mut state.wishes)
+    }
+
+    /// The next part to send.
+    pub(crate) fn next_part(&self) -> Option<Part> {
+        let mut state = self.state.lock();
+        let part = state.outgoing.pop_front()?;
+        if let Part::Data(data) = &part {
+            state.outgoing_bytes -= data.len();
+            let writer = if state.outgoing_bytes < WRITE_BUFFER { state.writer.take() } else { None };
+            drop(state);
+            if let Some(writer) = writer {
+                writer.wake();
+            }
+        }
+        Some(part)
+    }
+
+    /// What there was no room for: it goes first next time.
+    pub(crate) fn put_back(&self, data: Bytes) {
+        let mut state = self.state.lock();
+        state.outgoing_bytes += data.len();
+        state.outgoing.push_front(Part::Data(data));
+    }
+
+    /// A head came.
+    pub(crate) fn give_head(&self, head: Response<()>, interim: bool) {
+        let mut state = self.state.lock();
+        if interim {
+            state.interim.push_back(head);
+        } else {
+            state.head = Some(head);
+        }
+        wake(state);
+    }
+
+    /// Something of the message came. Returns the bytes that nobody wants.
+    pub(crate) fn give(&self, piece: Piece) -> u64 {
+        let mut state = self.state.lock();
+        let bytes = if let Piece::Data(data) = &piece { data.len() } else { 0 };
+        if state.end.is_some() {
+            return bytes as u64;
+        }
+        state.incoming_bytes += bytes;
+        state.incoming.push_back(piece);
+        wake(state);
+        0
+    }
+
+    /// A datagram came. Says whether an older one had to go for it.
+    pub(crate) fn give_datagram(&self, payload: Bytes) -> bool {
+        let mut state = self.state.lock();
+        let full = state.datagrams.len() >= DATAGRAMS;
+        if full {
+            state.datagrams.pop_front();
+        }
+        state.datagrams.push_back(payload);
+        let reader = state.datagram_reader.take();
+        drop(state);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+        full
+    }
+
+    /// The peer's message is over: complete, or not.
+    pub(crate) fn end(&self, end: Result<(), Error>) {
+        let mut state = self.state.lock();
+        if state.end.is_none() {
+            state.end = Some(end);
+        }
+        let reader = state.datagram_reader.take();
+        wake(state);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+
+    /// Nothing more is taken for sending.
+    pub(crate) fn end_send(&self, error: Error) {
+        let mut state = self.state.lock();
+        state.outgoing.clear();
+        state.outgoing_bytes = 0;
+        state.send_over.get_or_insert(error);
+        let writer = state.writer.take();
+        drop(state);
+        if let Some(writer) = writer {
+            writer.wake();
+        }
+    }
+}
+
+fn wake(mut state: parking_lot::MutexGuard<'_, State>) {
+    let reader = state.reader.take();
+    drop(state);
+    if let Some(reader) = reader {
+        reader.wake();
+    }
+}

@@ -1,0 +1,244 @@
+//! HTTP/3 end to end: a service and a client over loopback.
+
+#![cfg(feature = "http3")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends where it fails")]
+
+mod support;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
+use http_body::Frame;
+use http_body_util::{BodyExt as _, Empty, Full, StreamBody, combinators::UnsyncBoxBody};
+use quicast::Endpoint;
+use quicast::http3::{self, EarlyHints, Error, Interim, RecvBody, RequestSender};
+use quicast::tls::development;
+use support::*;
+use tower::service_fn;
+
+type Body = UnsyncBoxBody<Bytes, Error>;
+
+fn whole(bytes: impl Into<Bytes>) -> Body {
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
+}
+
+fn endless() -> Body {
+    let piece = Bytes::from_static(&[7; 16 * 1024]);
+    let frames = futures_util::stream::repeat_with(move || Ok(Frame::data(piece.clone())));
+    StreamBody::new(frames).boxed_unsync()
+}
+
+async fn answer(request: Request<RecvBody>) -> Result<Response<Body>, Infallible> {
+    assert_eq!(request.version(), Version::HTTP_3);
+    let path = request.uri().path().to_owned();
+    Ok(match path.as_str() {
+        "/hello" => Response::new(whole("hello")),
+        "/echo" => Response::new(request.into_body().boxed_unsync()),
+        "/trailers" => {
+            let trailers = HeaderMap::from_iter([("x-sum".parse().unwrap(), "5".parse().unwrap())]);
+            let frames = [Ok(Frame::data(Bytes::from_static(b"12345"))), Ok(Frame::trailers(trailers))];
+            Response::new(StreamBody::new(futures_util::stream::iter(frames)).boxed_unsync())
+        }
+        "/hints" => {
+            let hint = Response::builder().status(StatusCode::EARLY_HINTS).header("link", "</a.css>; rel=preload");
+            request.extensions().get::<EarlyHints>().unwrap().send(hint.body(()).unwrap());
+            Response::new(whole("at last"))
+        }
+        "/endless" => Response::new(endless()),
+        "/never" => std::future::pending().await,
+        "/panic" => panic!("a fault of the service"),
+        _ => Response::builder().status(StatusCode::NOT_FOUND).body(whole("")).unwrap(),
+    })
+}
+
+fn start_server() -> Endpoint {
+    let tls = Arc::new(development::server_config(certificate(), &[http3::ALPN]).unwrap());
+    let server = Endpoint::builder().listen(LOCALHOST).server_config(tls).shards(1).start().unwrap();
+    tokio::spawn(http3::serve(server.clone(), service_fn(answer)));
+    server
+}
+
+fn start_client() -> Endpoint {
+    let tls = Arc::new(development::client_config(certificate().chain(), &[http3::ALPN]).unwrap());
+    Endpoint::builder().listen(LOCALHOST).client_config(tls).start().unwrap()
+}
+
+async fn connect(client: &Endpoint, server: &Endpoint) -> RequestSender {
+    http3::connect(client.connect(server.local_addr(), "localhost").await.unwrap()).unwrap()
+}
+
+fn get(path: &str) -> Request<Empty<Bytes>> {
+    Request::get(format!("https://localhost{path}")).body(Empty::new()).unwrap()
+}
+
+#[tokio::test]
+async fn requests_are_answered_with_content_trailers_and_hints() {
+    in_time(async {
+        let (server, client) = (start_server(), start_client());
+        let requests = connect(&client, &server).await;
+        let response = requests.send(get("/hello")).await.unwrap();
+        assert_eq!((response.status(), response.version()), (StatusCode::OK, Version::HTTP_3));
+        assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "hello");
+        assert_eq!(requests.send(get("/nothing")).await.unwrap().status(), StatusCode::NOT_FOUND);
+
+        let collected = requests.send(get("/trailers")).await.unwrap().into_body().collect().await.unwrap();
+        assert_eq!(collected.trailers().unwrap()["x-sum"], "5");
+        assert_eq!(collected.to_bytes(), "12345");
+
+        let response = requests.send(get("/hints")).await.unwrap();
+        let Interim(interim) = response.extensions().get().unwrap();
+        assert_eq!((interim.len(), interim[0].status()), (1, StatusCode::EARLY_HINTS));
+        assert_eq!(interim[0].headers()["link"], "</a.css>; rel=preload");
+        assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "at last");
+
+        let head = Request::builder().method(Method::HEAD).uri("https://localhost/hello").body(Empty::<Bytes>::new());
+        let response = requests.send(head.unwrap()).await.unwrap();
+        assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "");
+        assert!(requests.settings().await.unwrap().enable_connect_protocol);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn content_goes_both_ways_at_once_and_many_requests_share_a_connection() {
+    in_time(async {
+        let (server, client) = (start_server(), start_client());
+        let requests = connect(&client, &server).await;
+        let mut tasks = tokio::task::JoinSet::new();
+        for length in [0, 1, 1_000, 100_000, 5_000_000].repeat(30) {
+            let requests = requests.clone();
+            tasks.spawn(async move {
+                let sent = Bytes::from((0..length).map(|at| (at / 7) as u8).collect::<Vec<u8>>());
+                let request = Request::post("https://localhost/echo").body(Full::new(sent.clone())).unwrap();
+                let response = requests.send(request).await.unwrap();
+                let back = response.into_body().collect().await.unwrap().to_bytes();
+                assert!(back == sent, "{length} bytes went out, {} came back", back.len());
+            });
+        }
+        tasks.join_all().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_reads_slowly_holds_his_window_and_no_more() {
+    in_time(async {
+        let (server, client) = (start_server(), start_client());
+        let requests = connect(&client, &server).await;
+        let mut response = requests.send(get("/endless")).await.unwrap();
+        response.body_mut().chunk().await.unwrap().unwrap();
+        quiet(&server).await;
+        let received = requests.connection().stats().totals.bytes_received;
+        assert!(received < 16 << 20, "{received} bytes came, and one piece was read");
+        // Others are not held up.
+        let hello = requests.send(get("/hello")).await.unwrap();
+        assert_eq!(hello.into_body().collect().await.unwrap().to_bytes(), "hello");
+        for _ in 0..500 {
+            response.body_mut().chunk().await.unwrap().unwrap();
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_request_that_is_given_up_ends_its_service_and_a_panic_ends_its_request() {
+    in_time(async {
+        let dropped = Arc::new(AtomicUsize::new(0));
+        struct Counted(Arc<AtomicUsize>);
+        impl Drop for Counted {
+            fn drop(&mut self) {
+                self.0.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+        let tls = Arc::new(development::server_config(certificate(), &[http3::ALPN]).unwrap());
+        let server = Endpoint::builder().listen(LOCALHOST).server_config(tls).start().unwrap();
+        let counted = dropped.clone();
+        let service = service_fn(move |request: Request<RecvBody>| {
+            let counted = Counted(counted.clone());
+            async move {
+                let answer = answer(request).await;
+                drop(counted);
+                answer
+            }
+        });
+        tokio::spawn(http3::serve(server.clone(), service));
+        let client = start_client();
+        let requests = connect(&client, &server).await;
+        let started = tokio::time::timeout(Duration::from_millis(100), requests.send(get("/never"))).await;
+        assert!(started.is_err());
+        until(|| dropped.load(Ordering::SeqCst) == 1).await;
+
+        let error = requests.send(get("/panic")).await.unwrap_err();
+        assert!(matches!(error, Error::Reset(http3::Code::H3_INTERNAL_ERROR)), "{error}");
+        assert_eq!(requests.send(get("/hello")).await.unwrap().status(), StatusCode::OK);
+
+        // A body that is dropped early ends the response.
+        drop(requests.send(get("/endless")).await.unwrap());
+        until(|| dropped.load(Ordering::SeqCst) == 4).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_graceful_end_answers_what_is_under_way_and_refuses_the_rest() {
+    in_time(async {
+        let tls = Arc::new(development::server_config(certificate(), &[http3::ALPN]).unwrap());
+        let server = Endpoint::builder().listen(LOCALHOST).server_config(tls).start().unwrap();
+        let client = start_client();
+        let accepting = tokio::spawn({
+            let server = server.clone();
+            async move {
+                let connection = server.accept().await.unwrap().accept().unwrap().await.unwrap();
+                http3::serve_connection(connection, service_fn(answer))
+            }
+        });
+        let requests = connect(&client, &server).await;
+        let (sender, body) = tokio::sync::mpsc::channel::<Result<Frame<Bytes>, Error>>(1);
+        let body = StreamBody::new(futures_util::stream::unfold(body, |mut body| async move {
+            body.recv().await.map(|frame| (frame, body))
+        }));
+        let request = Request::post("https://localhost/echo").body(body.boxed_unsync()).unwrap();
+        sender.send(Ok(Frame::data(Bytes::from_static(b"be")))).await.unwrap();
+        let mut response = requests.send(request).await.unwrap();
+        assert_eq!(response.body_mut().chunk().await.unwrap().unwrap(), "be");
+        let served = accepting.await.unwrap();
+        let ending = tokio::spawn(async move { served.shut_down().await });
+        until(|| requests.is_over()).await;
+        assert!(requests.send(get("/hello")).await.unwrap_err().may_be_retried());
+        sender.send(Ok(Frame::data(Bytes::from_static(b"fore")))).await.unwrap();
+        drop(sender);
+        assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "fore");
+        ending.await.unwrap();
+        let reason = requests.connection().closed().await;
+        assert!(format!("{reason:?}").contains("256"), "H3_NO_ERROR: {reason:?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_requests_leave_nothing_behind() {
+    in_time(async {
+        let (server, client) = (start_server(), start_client());
+        let requests = connect(&client, &server).await;
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..50 {
+            let requests = requests.clone();
+            tasks.spawn(async move {
+                for _ in 0..200 {
+                    let response = requests.send(get("/hello")).await.unwrap();
+                    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "hello");
+                }
+            });
+        }
+        tasks.join_all().await;
+        quiet(&server).await;
+        let open = server.metrics().sum("quicast_streams").unwrap();
+        // The control stream and those of QPACK, of either side; the streams without meaning may be over.
+        assert!(open <= 8.0, "{open} streams are left");
+    })
+    .await;
+}
