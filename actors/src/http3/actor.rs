@@ -229,6 +229,8 @@ impl State {
             let stream = Stream::new(self.bell.waker(Source::Stream(id)), Some(SendStream::new(port)), receive);
             self.streams.insert(id, stream);
             self.machine.handle_opened(clock::now(), opening, id);
+            // Nothing has come yet: whoever rings when it does is set up.
+            self.on_stream(id);
         }
     }
 

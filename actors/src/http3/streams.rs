@@ -26,8 +26,6 @@ pub(super) struct Stream {
     unsent: VecDeque<(Bytes, bool)>,
     /// All that comes has come.
     ended: bool,
-    /// Somebody hears of the sending half's end.
-    watched: bool,
     pub(super) exchange: Option<Arc<ExchangePort>>,
     /// The service that answers.
     pub(super) task: Option<AbortHandle>,
@@ -51,16 +49,13 @@ pub(super) struct Wrote {
 
 impl Stream {
     pub(super) fn new(waker: Waker, send: Option<SendStream>, receive: Option<RecvStream>) -> Self {
-        Self { waker, receive, send, unsent: VecDeque::new(), ended: false, watched: false, exchange: None, task: None }
+        Self { waker, receive, send, unsent: VecDeque::new(), ended: false, exchange: None, task: None }
     }
 
     /// The next thing that came, if anything did. Whoever rings when more comes is set up.
     pub(super) fn read(&mut self) -> Option<Read> {
         let receive = self.receive.as_ref()?;
-        let Poll::Ready(result) = receive.poll_take(&mut Context::from_waker(&self.waker)) else {
-            self.watch();
-            return None;
-        };
+        let Poll::Ready(result) = receive.poll_take(&mut Context::from_waker(&self.waker)) else { return None };
         match result {
             Ok(Some(data)) => Some(Read::Data(data)),
             Ok(None) => {
@@ -79,19 +74,9 @@ impl Stream {
         }
     }
 
-    /// Hears of it when the peer no longer wants what is sent here.
-    fn watch(&mut self) {
-        if !self.watched
-            && let Some(send) = &self.send
-        {
-            self.watched = true;
-            let _pending = send.poll_end(&mut Context::from_waker(&self.waker));
-        }
-    }
-
-    /// The peer said that it does not want what is sent here.
+    /// The peer said that it does not want what is sent here. Whoever rings when it does is set up.
     pub(super) fn stopped(&mut self) -> Option<u64> {
-        let send = self.send.as_ref().filter(|_| self.watched)?;
+        let send = self.send.as_ref()?;
         match send.poll_end(&mut Context::from_waker(&self.waker)) {
             Poll::Ready(SendEnd::Stopped(code)) => {
                 self.drop_send();
