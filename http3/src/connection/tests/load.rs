@@ -15,6 +15,12 @@ fn hits(alone: &mut Alone, limit: Limit) -> u64 {
     alone.machine.take_stats().map_or(0, |stats| stats.limit(limit))
 }
 
+#[test]
+fn what_is_kept_for_a_stream_is_small() {
+    assert!(size_of::<super::super::exchange::Exchange>() <= 288, "{}", size_of::<super::super::exchange::Exchange>());
+    assert!(size_of::<Event>() <= 64 && size_of::<Output>() <= 80, "{} {}", size_of::<Event>(), size_of::<Output>());
+}
+
 /// Feeds one until the connection closes, and says how many were accepted.
 fn accepted(alone: &mut Alone, mut feed: impl FnMut(&mut Alone, u64)) -> u64 {
     for count in 0..3000 {
@@ -244,6 +250,26 @@ fn sections_that_nobody_polls_are_not_decoded_without_end() {
     }
     assert_eq!(streams, (0..100).collect::<Vec<_>>());
     assert_eq!((server.machine.held_bytes(), server.machine.undispatched), (0, 0));
+}
+
+#[test]
+fn as_many_sections_wait_for_the_encoder_stream_as_we_said() {
+    // They need one insertion that never comes.
+    let waiting = frame(1, &[0x02, 0x00, 0x80]);
+    for side in [Side::Server, Side::Client] {
+        let mut alone = Alone::new(side);
+        let blocked = crate::qpack::limits::BLOCKED_STREAMS;
+        for index in 0..=blocked {
+            if side == Side::Client {
+                alone.ask(index, get());
+            }
+            assert_eq!(alone.closed(), None, "{index}");
+            alone.feed(bidi(index), &waiting, false);
+            alone.feed(bidi(index), &frame(0, b"behind"), true);
+        }
+        assert_eq!(alone.closed(), Some(Code::QPACK_DECOMPRESSION_FAILED));
+        assert_eq!(alone.consumed(bidi(0)), 0);
+    }
 }
 
 #[test]

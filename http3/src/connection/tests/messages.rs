@@ -449,6 +449,31 @@ fn half_a_stream_can_be_ended_alone() {
 }
 
 #[test]
+fn frames_without_meaning_are_sent_once() {
+    let config = Config { grease: true, ..plain() };
+    let mut client = Alone::silent(Side::Client, config.clone());
+    let mut server = Alone::silent(Side::Server, config);
+    for index in 0..2 {
+        let key = client.machine.request(get(), true).unwrap();
+        client.machine.handle_opened(client.now, Opening::Request(key), bidi(index));
+        client.drain();
+        let (bytes, fin) = client.written(bidi(index));
+        server.feed(bidi(index), &bytes, fin);
+        server.machine.send_response(server.now, bidi(index), &response(200), true).unwrap();
+        server.drain();
+        let (bytes, fin) = server.written(bidi(index));
+        client.feed(bidi(index), &bytes, fin);
+    }
+    assert_eq!(client.told(), ["opened", "response", "finished", "opened", "response", "finished"]);
+    for alone in [&mut client, &mut server] {
+        let stats = alone.machine.take_stats().unwrap();
+        let reserved = stats.frames(crate::frame::FrameKind::Reserved);
+        // On the control stream, which was not carried over, and on the first request.
+        assert_eq!((reserved.sent, reserved.received), (2, 1));
+    }
+}
+
+#[test]
 fn roles_keep_to_their_own() {
     let mut server = Alone::new(Side::Server);
     assert_eq!(server.machine.request(get(), true), Err(RequestError::Closed));
