@@ -331,6 +331,9 @@ fn a_tunnel_carries_data_and_nothing_else() {
     assert_eq!(proxied.told(), ["opened", "response", "data", "trailers", "finished"]);
     let stats = proxied.machine.take_stats().unwrap();
     assert_eq!(stats.tunnels(crate::stats::Tunnel::ConnectTcp).refused, 1);
+    // Any 2xx connects; what comes then is no content.
+    let connected = client(ask(), &[&head(&[(":status", "204")]), &frame(0, b"x")], true);
+    assert_eq!(connected.told(), ["opened", "response", "data", "finished"]);
     let connected = client(ask(), &[&head(&OK), &head(&[("x", "y")])], false);
     assert_eq!(connected.closed(), Some(Code::H3_FRAME_UNEXPECTED));
 }
@@ -423,6 +426,41 @@ fn a_request_ends_with_the_code_that_fits() {
         assert_eq!(client.given_up(bidi(0)).0, cancelled);
         assert_eq!(client.machine.open_requests(), 0);
     }
+}
+
+#[test]
+fn nobody_is_stopped_who_has_said_everything() {
+    let mut server = server(&[&head(&GET)], false);
+    server.machine.send_response(server.now, bidi(0), &response(200), true).unwrap();
+    server.drain();
+    server.take_writes();
+    server.machine.handle_stop_sending(server.now, bidi(0), 0x10c);
+    server.feed(bidi(0), &frame(0, b"still read"), true);
+    assert_eq!(server.told(), ["request", "data", "finished"]);
+    let mut client = client(get(), &[], false);
+    client.machine.handle_stop_sending(client.now, bidi(0), 0x100);
+    client.feed(bidi(0), &head(&OK), true);
+    assert_eq!(client.told(), ["opened", "response", "finished"]);
+}
+
+#[test]
+fn what_a_section_refers_to_goes_before_it() {
+    let mut client = Alone::silent(Side::Client, plain());
+    client.control(&frame(0x04, &[&[0x01][..], &varint(4096), &[0x07, 16]].concat()));
+    client.outputs.clear();
+    for index in 0..3 {
+        let head = Request::get("https://a.example/").header("x-again", "and again").body(()).unwrap();
+        client.ask(index, head);
+    }
+    let encoder = uni(Side::Client, 1);
+    let mut instructions_first = 0;
+    for pair in client.outputs.windows(2) {
+        if let [Output::Write { stream: first, .. }, Output::Write { stream: second, .. }] = pair {
+            assert!(*second != encoder || *first == encoder, "instructions behind a section: {pair:?}");
+            instructions_first += u32::from(*first == encoder && second.direction() == Direction::Bidirectional);
+        }
+    }
+    assert!(instructions_first > 0, "{:?}", client.outputs);
 }
 
 #[test]
