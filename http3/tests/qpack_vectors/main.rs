@@ -169,7 +169,7 @@ fn what_is_wrong_is_refused() {
 
 /// What our encoder makes of the sections, in bytes of sections and instructions, and that it is decoded to the same.
 fn encode(sections: &[Vec<Field>], capacity: u64, acknowledge: bool) -> u64 {
-    let mut encoder = Encoder::new(EncoderConfig::default());
+    let mut encoder = Encoder::new(EncoderConfig { max_table_capacity: capacity, ..EncoderConfig::default() });
     encoder.peer_settings(capacity, 100);
     let mut decoder = Decoder::new(DecoderConfig {
         max_table_capacity: capacity,
