@@ -17,7 +17,7 @@ fn hits(alone: &mut Alone, limit: Limit) -> u64 {
 
 #[test]
 fn what_is_kept_for_a_stream_is_small() {
-    assert!(size_of::<super::super::exchange::Exchange>() <= 288, "{}", size_of::<super::super::exchange::Exchange>());
+    assert!(size_of::<exchange::Exchange>() <= 288, "{}", size_of::<exchange::Exchange>());
     assert!(size_of::<Event>() <= 64 && size_of::<Output>() <= 80, "{} {}", size_of::<Event>(), size_of::<Output>());
 }
 
@@ -259,7 +259,7 @@ fn as_many_sections_wait_for_the_encoder_stream_as_we_said() {
     let waiting = frame(1, &[0x02, 0x00, 0x80]);
     for side in [Side::Server, Side::Client] {
         let mut alone = Alone::new(side);
-        let blocked = crate::qpack::limits::BLOCKED_STREAMS;
+        let blocked = qpack::limits::BLOCKED_STREAMS;
         for index in 0..=blocked {
             if side == Side::Client {
                 alone.ask(index, get());
