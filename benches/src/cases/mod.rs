@@ -1,6 +1,7 @@
 //! The cases, a file for each layer.
 
 mod frames;
+mod http3;
 mod messages;
 mod packet;
 mod pair;
@@ -23,6 +24,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         routes::CASES,
         messages::CASES,
         qpack::CASES,
+        http3::CASES,
         pair::CASES,
     ];
     layers.into_iter().flatten()

@@ -16,7 +16,7 @@ pub(super) const CASES: &[Case] = &[
 
 const STREAM: u64 = 400;
 
-fn request(path: &'static str) -> impl Iterator<Item = FieldRef<'static>> {
+fn request(path: &str) -> impl Iterator<Item = FieldRef<'_>> {
     [
         (":method", "GET"),
         (":scheme", "https"),
@@ -55,16 +55,21 @@ fn warm() -> (Encoder, Decoder) {
     (encoder, decoder)
 }
 
-/// A path that does not come back is literal, as most are.
+/// A path. Those that do not come back soon are literal, as most are.
 const PATH: &str = "/images/2026/photograph-0017.jpeg";
+/// How many different ones are asked for before the first comes back.
+const PATHS: usize = 512;
 
 fn encode() -> Work {
     let (mut encoder, _) = warm();
+    let paths: Vec<String> = (0..PATHS).map(|path| format!("/images/2026/photograph-{path:0>4}.jpeg")).collect();
+    let mut next = 0;
     let mut section = BytesMut::with_capacity(1 << 16);
     Box::new(move |operations| {
         for _ in 0..operations {
             section.clear();
-            encoder.encode(STREAM, black_box(request(PATH).take(3).chain(request(PATH).skip(4))), &mut section);
+            next = (next + 1) % PATHS;
+            encoder.encode(STREAM, black_box(request(&paths[next])), &mut section);
             black_box(&section);
             // Section Acknowledgment of stream 400.
             encoder.receive(&[0xff, 0x91, 0x02]).expect("it is outstanding");

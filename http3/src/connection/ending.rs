@@ -212,10 +212,9 @@ impl Connection {
         exchange.hold = Hold::None;
         exchange.kept.clear();
         exchange.charged = 0;
-        //= https://www.rfc-editor.org/rfc/rfc9204#section-2.2.2.2
-        //# When an endpoint receives a stream reset before the end of a stream or before
-        //# all encoded field sections are processed on that stream, or when it abandons
-        //# reading of a stream, it generates a Stream Cancellation instruction.
+        //= https://www.rfc-editor.org/rfc/rfc9204#section-4.4.2
+        //# When a stream is reset or reading is abandoned, the decoder emits a Stream
+        //# Cancellation instruction.
         self.decoder.cancel(stream.as_u64());
         if fin {
             // All of it is here, and let go.

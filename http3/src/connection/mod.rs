@@ -228,10 +228,11 @@ impl Connection {
         self.local.encode(grease, room);
         let early = std::mem::take(&mut self.ours.early_control);
         room.extend_from_slice(&early);
-        if self.config.grease {
-            put_grease_frame(&mut self.grease, room);
-        }
+        let reserved = self.config.grease.then(|| put_grease_frame(&mut self.grease, room));
         self.stats().on_frame_sent(FrameType::SETTINGS);
+        if let Some(reserved) = reserved {
+            self.stats().on_frame_sent(reserved);
+        }
     }
 
     /// Where frames for the control stream go.
@@ -339,10 +340,12 @@ impl Connection {
     }
 }
 
-/// A frame without meaning (RFC 9114 §7.2.8).
-fn put_grease_frame(grease: &mut Grease, out: &mut BytesMut) {
+/// A frame without meaning (RFC 9114 §7.2.8). Says its type.
+fn put_grease_frame(grease: &mut Grease, out: &mut BytesMut) -> FrameType {
+    let frame_type = FrameType(grease.number());
     let payload = grease.next().to_be_bytes();
     let length = usize::from(payload[0] % 8);
-    put_frame_header(out, FrameType(grease.number()), length as u64);
+    put_frame_header(out, frame_type, length as u64);
     out.extend_from_slice(payload.get(..length).unwrap_or_default());
+    frame_type
 }

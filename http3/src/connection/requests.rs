@@ -6,8 +6,8 @@ use std::fmt;
 use codec::{Direction, Side, StreamId};
 use http::Request;
 
+use super::Connection;
 use super::exchange::{Exchange, Receive, Send};
-use super::{Connection, put_grease_frame};
 use crate::error::Code;
 use crate::limits::{self, Limit};
 use crate::message::{self, Asked, Content, HeadError, Protocol};
@@ -90,7 +90,8 @@ impl Connection {
         if self.goaway_received.is_some() {
             return Err(RequestError::GoingAway);
         }
-        self.judge_head(&head).map_err(RequestError::Head)?;
+        self.judge_protocol(&head).map_err(RequestError::Head)?;
+        message::request_lines(&head).map_err(RequestError::Head)?;
         if end && promise(&head).finished().is_err() {
             return Err(RequestError::ContentLength);
         }
@@ -110,8 +111,8 @@ impl Connection {
         }
     }
 
-    /// Whether the head may be sent as far as we know.
-    fn judge_head(&self, head: &Request<()>) -> Result<(), HeadError> {
+    /// Whether the server has said that the request may be made.
+    fn judge_protocol(&self, head: &Request<()>) -> Result<(), HeadError> {
         let settings = self.peer_settings();
         // RFC 8441 §3: not before the server has said so.
         if head.extensions().get::<Protocol>().is_some()
@@ -119,7 +120,7 @@ impl Connection {
         {
             return Err(HeadError::ExtendedConnect);
         }
-        message::request_lines(head).map(|_| ())
+        Ok(())
     }
 
     /// A request has its stream.
@@ -152,7 +153,7 @@ impl Connection {
         head: &Request<()>,
         end: bool,
     ) -> Result<(), HeadError> {
-        self.judge_head(head)?;
+        self.judge_protocol(head)?;
         let lines = message::request_lines(head)?;
         let mut exchange = Exchange::new(stream, 0, self.now);
         exchange.receive = Receive::Head;
@@ -167,9 +168,7 @@ impl Connection {
         exchange.send = Send::Content;
         let key = self.exchanges.insert(exchange);
         if std::mem::take(&mut self.grease_exchange) {
-            self.put(key, |connection, stream| {
-                put_grease_frame(&mut connection.grease, connection.outbox.room(stream));
-            });
+            self.put_grease(key);
         }
         if let Err(error) = self.put_section(key, &lines) {
             self.exchanges.remove(key);

@@ -124,9 +124,7 @@ impl Connection {
             self.set_priority(key, before.changed_by(parameters));
         }
         if !tunnelled && std::mem::take(&mut self.grease_exchange) {
-            self.put(key, |connection, stream| {
-                put_grease_frame(&mut connection.grease, connection.outbox.room(stream));
-            });
+            self.put_grease(key);
         }
     }
 
@@ -261,13 +259,21 @@ impl Connection {
     }
 
     /// Writes something small to a stream, and counts it.
-    pub(super) fn put(&mut self, key: usize, write: impl FnOnce(&mut Self, StreamId)) {
+    fn put(&mut self, key: usize, write: impl FnOnce(&mut Self, StreamId)) {
         let Some(exchange) = self.exchanges.get(key) else { return };
         let stream = exchange.stream;
         let before = self.outbox.room(stream).len();
         write(self, stream);
         let written = self.outbox.room(stream).len().saturating_sub(before);
         self.on_written(key, written as u64);
+    }
+
+    /// A frame without meaning, once in a connection.
+    pub(super) fn put_grease(&mut self, key: usize) {
+        self.put(key, |connection, stream| {
+            let frame_type = put_grease_frame(&mut connection.grease, connection.outbox.room(stream));
+            connection.stats().on_frame_sent(frame_type);
+        });
     }
 
     /// Encodes a field section into a HEADERS frame.

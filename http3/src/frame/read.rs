@@ -171,7 +171,6 @@ fn begin(kind: FrameKind, length: u64) -> Result<State, ConnectionError> {
         FrameKind::Settings if length > limits::SETTINGS_FRAME => {
             return Err(ConnectionError::new(Code::H3_EXCESSIVE_LOAD, "SETTINGS is too long"));
         }
-        FrameKind::PriorityUpdate | FrameKind::PriorityUpdatePush if length == 0 => return Err(misfit()),
         _ => usize::try_from(length).ok(),
     };
     match collected {

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TE};
+use http::header::{CONNECTION, CONTENT_LENGTH, GetAll, HOST, HeaderName, HeaderValue, TE};
 use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use smallvec::SmallVec;
@@ -90,7 +90,7 @@ pub fn request_lines(head: &Request<()>) -> Result<Lines<'_>, HeadError> {
             }
         }
     }
-    let nominated = head.headers().get_all(CONNECTION);
+    let nominated = Nominated::of(head.headers());
     for (name, value) in head.headers() {
         let says_something_else = *name == TE && !trim(value.as_bytes()).eq_ignore_ascii_case(b"trailers");
         let is_for_content = connect && *name == CONTENT_LENGTH;
@@ -98,7 +98,7 @@ pub fn request_lines(head: &Request<()>) -> Result<Lines<'_>, HeadError> {
             continue;
         }
         // TE is nominated by Connection in HTTP/1.1, and stays.
-        if is_connection_specific(name) || (*name != TE && is_nominated(nominated.iter(), name)) {
+        if is_connection_specific(name) || (*name != TE && nominated.has(name)) {
             continue;
         }
         lines.push(line(name, value));
@@ -115,10 +115,10 @@ pub fn response_lines(head: &Response<()>) -> Result<Lines<'_>, HeadError> {
     lines.push(FieldRef::new(b":status", digits(head.status())));
     // RFC 9110 §8.6: no Content-Length with these.
     let without_length = head.status().is_informational() || head.status() == StatusCode::NO_CONTENT;
-    let nominated = head.headers().get_all(CONNECTION);
+    let nominated = Nominated::of(head.headers());
     for (name, value) in head.headers() {
         let is_refused = *name == TE || (without_length && *name == CONTENT_LENGTH);
-        if !is_refused && !is_connection_specific(name) && !is_nominated(nominated.iter(), name) {
+        if !is_refused && !is_connection_specific(name) && !nominated.has(name) {
             lines.push(line(name, value));
         }
     }
@@ -156,12 +156,17 @@ fn trim(value: &[u8]) -> &[u8] {
     value.trim_ascii()
 }
 
-/// Whether a Connection field names it as one about the connection.
-fn is_nominated<'a>(mut connection: impl Iterator<Item = &'a HeaderValue>, name: &HeaderName) -> bool {
-    connection.any(|value| {
-        value
-            .as_bytes()
-            .split(|byte| *byte == b',')
-            .any(|option| trim(option).eq_ignore_ascii_case(name.as_str().as_bytes()))
-    })
+/// The fields that a Connection field names as about the connection.
+struct Nominated<'a>(Option<GetAll<'a, HeaderValue>>);
+
+impl<'a> Nominated<'a> {
+    fn of(headers: &'a HeaderMap) -> Self {
+        // Nearly never is there one.
+        Self(headers.contains_key(CONNECTION).then(|| headers.get_all(CONNECTION)))
+    }
+
+    fn has(&self, name: &HeaderName) -> bool {
+        let is_name = |option: &[u8]| trim(option).eq_ignore_ascii_case(name.as_str().as_bytes());
+        self.0.iter().flatten().any(|value| value.as_bytes().split(|byte| *byte == b',').any(is_name))
+    }
 }

@@ -68,6 +68,12 @@ impl<'a> FieldRef<'a> {
     }
 }
 
+impl<'a> From<&'a Field> for FieldRef<'a> {
+    fn from(field: &'a Field) -> Self {
+        field.borrow()
+    }
+}
+
 impl fmt::Debug for FieldRef<'_> {
     /// Without the value of a sensitive field, so that it does not end in a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

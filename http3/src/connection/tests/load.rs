@@ -15,6 +15,12 @@ fn hits(alone: &mut Alone, limit: Limit) -> u64 {
     alone.machine.take_stats().map_or(0, |stats| stats.limit(limit))
 }
 
+#[test]
+fn what_is_kept_for_a_stream_is_small() {
+    assert!(size_of::<exchange::Exchange>() <= 288, "{}", size_of::<exchange::Exchange>());
+    assert!(size_of::<Event>() <= 64 && size_of::<Output>() <= 80, "{} {}", size_of::<Event>(), size_of::<Output>());
+}
+
 /// Feeds one until the connection closes, and says how many were accepted.
 fn accepted(alone: &mut Alone, mut feed: impl FnMut(&mut Alone, u64)) -> u64 {
     for count in 0..3000 {
@@ -131,7 +137,8 @@ fn interim_responses_up_to_the_bound() {
         client.message(0, &[(":status", "103")], false);
     }
     client.message(0, &OK, false);
-    assert_eq!(client.told().last(), Some(&"response"));
+    let interim = client.told().iter().filter(|name| **name == "informational").count();
+    assert_eq!((interim, client.told().last(), client.error()), (8, Some(&"response"), None));
     let mut client = Alone::new(Side::Client);
     for _ in 0..=limits::INTERIM_RESPONSES {
         client.message(0, &[(":status", "103")], false);
@@ -247,6 +254,48 @@ fn sections_that_nobody_polls_are_not_decoded_without_end() {
 }
 
 #[test]
+fn as_many_sections_wait_for_the_encoder_stream_as_we_said() {
+    // They need one insertion that never comes.
+    let waiting = frame(1, &[0x02, 0x00, 0x80]);
+    for side in [Side::Server, Side::Client] {
+        let mut alone = Alone::new(side);
+        let blocked = qpack::limits::BLOCKED_STREAMS;
+        for index in 0..=blocked {
+            if side == Side::Client {
+                alone.ask(index, get());
+            }
+            assert_eq!(alone.closed(), None, "{index}");
+            alone.feed(bidi(index), &waiting, false);
+            alone.feed(bidi(index), &frame(0, b"behind"), true);
+        }
+        assert_eq!(alone.closed(), Some(Code::QPACK_DECOMPRESSION_FAILED));
+        assert_eq!(alone.consumed(bidi(0)), 0);
+    }
+}
+
+#[test]
+fn whoever_gives_up_a_stream_that_waits_makes_room_for_another() {
+    let waiting = frame(1, &[0x02, 0x00, 0x80]);
+    for act in 0..4 {
+        let mut server = Alone::new(Side::Server);
+        for index in 0..100 {
+            server.feed(bidi(index), &waiting, false);
+            match act {
+                0 => server.machine.cancel(bidi(index)),
+                1 => server.machine.stop(bidi(index), Code::H3_NO_ERROR),
+                2 => server.machine.handle_reset(server.now, bidi(index), 0x10c),
+                _ => server.machine.handle_stop_sending(server.now, bidi(index), 0x10c),
+            }
+            server.drain();
+        }
+        assert_eq!((server.closed(), server.machine.held_bytes()), (None, 0), "{act}");
+        // And the peer's encoder hears of each: Stream Cancellation of stream 396.
+        let (instructions, _) = server.written(uni(Side::Server, 2));
+        assert!(instructions.ends_with(&[0x7f, 0xcd, 0x02]), "{act}: {instructions:x?}");
+    }
+}
+
+#[test]
 fn a_stream_that_is_given_up_while_it_waits_is_not_waited_for() {
     let mut server = Alone::new(Side::Server);
     let value = filling(limits::FIELD_SECTION);
@@ -319,6 +368,19 @@ fn a_response_that_is_not_taken_is_given_up() {
     assert!(matches!(server.events.last(), Some(Event::Ended { reason: EndReason::Blocked, .. })));
     assert_eq!((server.machine.open_requests(), server.machine.deadline()), (0, None));
     assert_eq!(hits(&mut server, Limit::BlockedTime), 1);
+}
+
+#[test]
+fn a_response_that_comes_late_has_its_time() {
+    let mut server = answering();
+    server.drain();
+    server.take_writes();
+    server.now += limits::BLOCKED_TIME * 3;
+    server.machine.send_data(server.now, bidi(0), &mut Bytes::from_static(b"x"), false).unwrap();
+    server.machine.handle_deadline(server.now);
+    assert_eq!(server.machine.open_requests(), 1);
+    server.machine.handle_deadline(server.now + limits::BLOCKED_TIME);
+    assert_eq!(server.machine.open_requests(), 0);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Every frame on every stream, in every state, at both roles.
 
 use super::*;
+use crate::legality::Place;
 
 /// What happens: the frame is read (R) or ignored (.), or the connection closes with H3_MISSING_SETTINGS (M),
 /// H3_FRAME_UNEXPECTED (U) or H3_ID_ERROR (I). The order is: first on the control stream, later on it; on a request stream
@@ -72,8 +73,6 @@ fn at(side: Side, place: Place) -> (Alone, StreamId) {
     (alone, stream)
 }
 
-use crate::legality::Place;
-
 /// A payload with which the frame is right where it is read.
 fn payload(alone: &mut Alone, place: Place, frame_type: u64) -> Vec<u8> {
     match frame_type {
@@ -113,8 +112,8 @@ fn check(side: Side, frame_type: u64, place: Place, expected: &str) {
     assert_eq!(alone.closed(), closed, "{case}");
     let stats = alone.machine.take_stats().unwrap();
     assert_eq!(stats.frames(FrameType(frame_type).kind()).received, 1, "{case}");
-    if closed.is_some() {
-        assert_eq!(stats.errors(closed.unwrap()).sent, 1, "{case}");
+    if let Some(code) = closed {
+        assert_eq!(stats.errors(code).sent, 1, "{case}");
         return;
     }
     // The stream is still where frames are read: another one is judged in the same way.

@@ -331,6 +331,9 @@ fn a_tunnel_carries_data_and_nothing_else() {
     assert_eq!(proxied.told(), ["opened", "response", "data", "trailers", "finished"]);
     let stats = proxied.machine.take_stats().unwrap();
     assert_eq!(stats.tunnels(crate::stats::Tunnel::ConnectTcp).refused, 1);
+    // Any 2xx connects; what comes then is no content.
+    let connected = client(ask(), &[&head(&[(":status", "204")]), &frame(0, b"x")], true);
+    assert_eq!(connected.told(), ["opened", "response", "data", "finished"]);
     let connected = client(ask(), &[&head(&OK), &head(&[("x", "y")])], false);
     assert_eq!(connected.closed(), Some(Code::H3_FRAME_UNEXPECTED));
 }
@@ -426,6 +429,41 @@ fn a_request_ends_with_the_code_that_fits() {
 }
 
 #[test]
+fn nobody_is_stopped_who_has_said_everything() {
+    let mut server = server(&[&head(&GET)], false);
+    server.machine.send_response(server.now, bidi(0), &response(200), true).unwrap();
+    server.drain();
+    server.take_writes();
+    server.machine.handle_stop_sending(server.now, bidi(0), 0x10c);
+    server.feed(bidi(0), &frame(0, b"still read"), true);
+    assert_eq!(server.told(), ["request", "data", "finished"]);
+    let mut client = client(get(), &[], false);
+    client.machine.handle_stop_sending(client.now, bidi(0), 0x100);
+    client.feed(bidi(0), &head(&OK), true);
+    assert_eq!(client.told(), ["opened", "response", "finished"]);
+}
+
+#[test]
+fn what_a_section_refers_to_goes_before_it() {
+    let mut client = Alone::silent(Side::Client, plain());
+    client.control(&frame(0x04, &[&[0x01][..], &varint(4096), &[0x07, 16]].concat()));
+    client.outputs.clear();
+    for index in 0..3 {
+        let head = Request::get("https://a.example/").header("x-again", "and again").body(()).unwrap();
+        client.ask(index, head);
+    }
+    let encoder = uni(Side::Client, 1);
+    let mut instructions_first = 0;
+    for pair in client.outputs.windows(2) {
+        if let [Output::Write { stream: first, .. }, Output::Write { stream: second, .. }] = pair {
+            assert!(*second != encoder || *first == encoder, "instructions behind a section: {pair:?}");
+            instructions_first += u32::from(*first == encoder && second.direction() == Direction::Bidirectional);
+        }
+    }
+    assert!(instructions_first > 0, "{:?}", client.outputs);
+}
+
+#[test]
 fn half_a_stream_can_be_ended_alone() {
     let mut server = server(&[&head(&GET)], false);
     server.machine.stop(bidi(0), Code::H3_NO_ERROR);
@@ -446,6 +484,31 @@ fn half_a_stream_can_be_ended_alone() {
     client.feed(bidi(0), &head(&OK), true);
     assert_eq!(client.given_up(bidi(0)), (Some(Code::H3_REQUEST_CANCELLED), None));
     assert_eq!(client.told(), ["opened", "response", "finished"]);
+}
+
+#[test]
+fn frames_without_meaning_are_sent_once() {
+    let config = Config { grease: true, ..plain() };
+    let mut client = Alone::silent(Side::Client, config.clone());
+    let mut server = Alone::silent(Side::Server, config);
+    for index in 0..2 {
+        let key = client.machine.request(get(), true).unwrap();
+        client.machine.handle_opened(client.now, Opening::Request(key), bidi(index));
+        client.drain();
+        let (bytes, fin) = client.written(bidi(index));
+        server.feed(bidi(index), &bytes, fin);
+        server.machine.send_response(server.now, bidi(index), &response(200), true).unwrap();
+        server.drain();
+        let (bytes, fin) = server.written(bidi(index));
+        client.feed(bidi(index), &bytes, fin);
+    }
+    assert_eq!(client.told(), ["opened", "response", "finished", "opened", "response", "finished"]);
+    for alone in [&mut client, &mut server] {
+        let stats = alone.machine.take_stats().unwrap();
+        let reserved = stats.frames(crate::frame::FrameKind::Reserved);
+        // On the control stream, which was not carried over, and on the first request.
+        assert_eq!((reserved.sent, reserved.received), (2, 1));
+    }
 }
 
 #[test]

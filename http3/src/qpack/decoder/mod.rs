@@ -360,6 +360,12 @@ impl Decoder {
     }
 }
 
+impl Default for Decoder {
+    fn default() -> Self {
+        Self::new(DecoderConfig::default())
+    }
+}
+
 //= https://www.rfc-editor.org/rfc/rfc9204#section-2.2.3
 //# If the decoder encounters a reference in an encoder instruction to a dynamic
 //# table entry that has already been evicted, it MUST treat this as a connection

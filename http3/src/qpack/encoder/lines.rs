@@ -207,7 +207,9 @@ impl Lines<'_> {
             None => write_insert(field.name, field.value, out),
         });
         self.stats.insertions += 1;
-        Some(table.insert(hashes, field.name, field.value, heat))
+        let absolute = table.insert(hashes, field.name, field.value, heat);
+        debug_assert!(table.oldest() <= self.dynamic.known_received_count, "an entry went before it was acknowledged");
+        Some(absolute)
     }
 
     /// Inserts entries again that would go for a new one and are worth more. `None` if it is not worth it.

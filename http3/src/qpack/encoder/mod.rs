@@ -285,6 +285,12 @@ impl Encoder {
     }
 }
 
+impl Default for Encoder {
+    fn default() -> Self {
+        Self::new(EncoderConfig::default())
+    }
+}
+
 //= https://www.rfc-editor.org/rfc/rfc9204#section-4.4.1
 //# If an encoder receives a Section Acknowledgment instruction referring to a
 //# stream on which every encoded field section with a non-zero Required Insert

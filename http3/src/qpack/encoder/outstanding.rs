@@ -88,3 +88,43 @@ impl Outstanding {
         self.at_risk.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn section(stream: u64, required_insert_count: u64) -> Section {
+        Section { stream, required_insert_count, lowest: required_insert_count - 1 }
+    }
+
+    #[test]
+    fn a_stream_is_at_risk_until_all_it_needs_is_known_to_be_there() {
+        let mut outstanding = Outstanding::default();
+        outstanding.push(section(4, 3), 0);
+        outstanding.push(section(4, 5), 0);
+        outstanding.push(section(8, 4), 0);
+        outstanding.push(section(12, 2), 2);
+        assert_eq!((outstanding.len(), outstanding.streams_at_risk()), (4, 2));
+        assert!(outstanding.may_risk(4, 2) && !outstanding.may_risk(12, 2) && outstanding.may_risk(12, 3));
+        outstanding.on_received(3);
+        assert_eq!(outstanding.streams_at_risk(), 2);
+        outstanding.on_received(4);
+        assert_eq!(outstanding.streams_at_risk(), 1);
+        outstanding.on_received(5);
+        assert_eq!((outstanding.len(), outstanding.streams_at_risk()), (4, 0));
+    }
+
+    #[test]
+    fn the_earliest_section_of_a_stream_is_acknowledged_first() {
+        let mut outstanding = Outstanding::default();
+        for (stream, count) in [(4, 3), (8, 4), (4, 1)] {
+            outstanding.push(section(stream, count), 0);
+        }
+        let mut acknowledge = |stream| outstanding.acknowledge(stream).map(|section| section.required_insert_count);
+        assert_eq!([acknowledge(4), acknowledge(4), acknowledge(4), acknowledge(12)], [Some(3), Some(1), None, None]);
+        let mut removed = Vec::new();
+        outstanding.push(section(8, 9), 0);
+        outstanding.remove(8, |lowest| removed.push(lowest));
+        assert_eq!((removed, outstanding.len(), outstanding.streams_at_risk()), (vec![3, 8], 0, 1));
+    }
+}

@@ -185,3 +185,54 @@ impl Name {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heat_halves_and_goes_out() {
+        let heat = Heat::new(USE, 100);
+        assert_eq!((heat.now(100), heat.now(100 + HALF_LIFE)), (USE, USE / 2));
+        assert_eq!((heat.now(102), heat.now(106)), (USE * 3 / 4, USE * 3 / 8));
+        assert_eq!((heat.now(100 + 40 * HALF_LIFE), heat.now(u64::MAX), heat.now(0)), (0, 0, USE));
+        let mut heat = heat;
+        heat.add_use(100 + HALF_LIFE);
+        assert_eq!(heat.now(100 + HALF_LIFE), USE * 3 / 2);
+        assert_eq!((heat.worth(32, 104), heat.worth(96, 104), heat.worth(0, 104)), (USE * 3 / 4, USE * 9 / 8, 0));
+    }
+
+    #[test]
+    fn the_chance_of_a_name_is_learnt() {
+        let mut policy = Policy::new();
+        let line = |policy: &Policy, name: &str, value: u32| {
+            policy.hashes(None, name.as_bytes(), value.to_string().as_bytes())
+        };
+        // Values that always change.
+        let chances: Vec<u32> = (0..40).map(|value| policy.on_missing(line(&policy, "x-id", value), b"x-id")).collect();
+        assert!(chances[0] > USE * 2 / 5 && chances.is_sorted_by(|one, next| one >= next), "{chances:?}");
+        assert!(chances[39] < USE / 100, "{chances:?}");
+        // One that is found again and again.
+        (0..40).for_each(|_| policy.on_found(line(&policy, "x-host", 1), b"x-host"));
+        assert!(policy.on_missing(line(&policy, "x-host", 2), b"x-host") > USE * 3 / 4);
+        // A date is not expected to come back, until it does.
+        let date = policy.on_missing(line(&policy, "date", 1), b"date");
+        assert!(date < USE / 5 && policy.on_missing(line(&policy, "date", 1), b"date") > date * 4);
+    }
+
+    #[test]
+    fn what_was_there_is_remembered_for_a_while() {
+        let mut policy = Policy::new();
+        let mut missing = |value: u32| {
+            let hashes = policy.hashes(Some(1), b":path", &value.to_be_bytes());
+            policy.on_missing(hashes, b":path")
+        };
+        missing(0);
+        let last = (1..HISTORY as u32).map(&mut missing).last();
+        let again = missing(0);
+        assert!(Some(again) > last);
+        // It was not new, so it is as old as before, and the next one takes its place.
+        let new = missing(1000);
+        assert!(missing(0) < new && new < again);
+    }
+}

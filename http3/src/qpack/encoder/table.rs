@@ -259,3 +259,83 @@ fn swap(buckets: &mut [u32], hash: u32, link: u32) -> u32 {
     let bucket = hash as usize & buckets.len().wrapping_sub(1);
     buckets.get_mut(bucket).map_or(0, |bucket| std::mem::replace(bucket, link))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALIKE: Hashes = Hashes { name: 7, line: 7 };
+
+    /// A table in which every line has the same hashes.
+    fn table(capacity: usize, values: &[&str]) -> Table {
+        let mut table = Table::new(capacity);
+        for value in values {
+            table.insert(ALIKE, b"name", value.as_bytes(), Heat::default());
+        }
+        table
+    }
+
+    #[test]
+    fn lines_with_the_same_hashes_are_told_apart() {
+        let mut table = table(4096, &["0", "1", "2", "1"]);
+        table.insert(ALIKE, b"other", b"1", Heat::default());
+        let find = |value: &str, below| table.find(ALIKE, b"name", value.as_bytes(), below);
+        assert_eq!((find("0", 5), find("1", 5), find("2", 5), find("3", 5)), (Some(0), Some(3), Some(2), None));
+        // The newest that is old enough.
+        assert_eq!((find("1", 3), find("1", 1), find("0", 0)), (Some(1), None, None));
+        assert_eq!((table.find_name(ALIKE, b"name", 5), table.find_name(ALIKE, b"name", 2)), (Some(3), Some(1)));
+        assert_eq!((table.find_name(ALIKE, b"other", 5), table.find_name(ALIKE, b"else", 5)), (Some(4), None));
+        let unlike = Hashes { name: 7, line: 8 };
+        assert_eq!(table.find(unlike, b"name", b"1", 5), None);
+    }
+
+    #[test]
+    fn what_is_evicted_is_not_found() {
+        // Each has 37 bytes, so three fit.
+        let mut table = table(111, &["0", "1", "2", "3", "4"]);
+        assert_eq!((table.oldest(), table.inserted(), table.size()), (2, 5, 111));
+        assert_eq!(table.find(ALIKE, b"name", b"1", 9), None);
+        assert_eq!(table.find(ALIKE, b"name", b"2", 9), Some(2));
+        // Its own duplicate drives it out.
+        assert_eq!(table.duplicate(2), Some(5));
+        assert_eq!((table.find(ALIKE, b"name", b"2", 9), table.find(ALIKE, b"name", b"2", 5)), (Some(5), None));
+        assert_eq!(table.duplicate(2), None);
+    }
+
+    #[test]
+    fn links_survive_the_wrap_of_their_32_bits() {
+        let mut table = table(111, &[]);
+        table.inserted = u64::from(u32::MAX) - 2;
+        for round in 0..8_u64 {
+            let value = round.to_string();
+            let absolute = table.insert(ALIKE, b"name", value.as_bytes(), Heat::default());
+            for back in 0..=round {
+                let found = table.find(ALIKE, b"name", (round - back).to_string().as_bytes(), u64::MAX);
+                assert_eq!(found, (back < 3).then(|| absolute - back), "{round} {back}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_what_nobody_refers_to_may_go() {
+        let mut table = table(111, &["0", "1", "2"]);
+        assert_eq!(table.check_room(37, 3), Ok(()));
+        assert_eq!(table.check_room(112, 3), Err(NoRoom::Kept));
+        assert_eq!(table.check_room(37, 0), Err(NoRoom::Kept));
+        table.pin(1);
+        assert_eq!((table.check_room(37, 3), table.check_room(38, 3)), (Ok(()), Err(NoRoom::Pinned(1))));
+        table.pin(1);
+        table.unpin(1);
+        assert_eq!(table.check_room(74, 3), Err(NoRoom::Pinned(1)));
+        table.unpin(1);
+        assert_eq!((table.check_room(74, 2), table.check_room(75, 2)), (Ok(()), Err(NoRoom::Kept)));
+    }
+
+    #[test]
+    fn how_far_an_entry_is_from_its_end() {
+        let table = table(120, &["0", "1", "2"]);
+        assert_eq!([0, 1, 2].map(|absolute| table.bytes_before_eviction(absolute)), [9, 46, 83]);
+        let going = |size| table.would_go(size, 0).map(|(absolute, _)| absolute).collect::<Vec<_>>();
+        assert_eq!((going(9), going(10), going(46), going(47)), (vec![], vec![0], vec![0], vec![0, 1]));
+    }
+}

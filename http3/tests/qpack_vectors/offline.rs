@@ -1,15 +1,15 @@
 //! The two file formats of the QPACK vectors: `.qif`, field sections as text, and what encoders made of them.
 
-use crate::qpack::Field;
+use quicast_http3::qpack::Field;
 
 /// A block of an encoded file: which stream, and bytes of it. Stream 0 is the encoder stream.
-pub(super) struct Block<'a> {
-    pub(super) stream: u64,
-    pub(super) bytes: &'a [u8],
+pub(crate) struct Block<'a> {
+    pub(crate) stream: u64,
+    pub(crate) bytes: &'a [u8],
 }
 
 /// Sections of lines "name, tab, value", an empty line after each; lines that begin with `#` say nothing.
-pub(super) fn sections(qif: &[u8]) -> Vec<Vec<Field>> {
+pub(crate) fn sections(qif: &[u8]) -> Vec<Vec<Field>> {
     let text = std::str::from_utf8(qif).unwrap();
     let mut sections = vec![Vec::new()];
     for line in text.lines().filter(|line| !line.starts_with('#')) {
@@ -25,7 +25,7 @@ pub(super) fn sections(qif: &[u8]) -> Vec<Vec<Field>> {
 }
 
 /// Blocks of a stream in eight bytes, a length in four, and the bytes.
-pub(super) fn blocks(mut file: &[u8]) -> Vec<Block<'_>> {
+pub(crate) fn blocks(mut file: &[u8]) -> Vec<Block<'_>> {
     let mut blocks = Vec::new();
     while let Some((stream, rest)) = file.split_first_chunk() {
         let (length, rest) = rest.split_first_chunk().unwrap();

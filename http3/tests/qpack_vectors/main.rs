@@ -1,24 +1,91 @@
-//! What other encoders made of real requests and responses, and what ours makes of them.
+//! QPACK against the text of its RFC, against what other encoders made of real requests and responses, and what ours
+//! makes of them. The texts and vectors stand beside the repository; without them, these tests say so and pass.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test stops at what it did not expect, and says what it saw"
+)]
+
+mod offline;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::{Bytes, BytesMut};
+use quicast_http3::qpack::{DecodeError, Decoded, Decoder, DecoderConfig, Encoder, EncoderConfig, Field, Fields};
 
-use super::offline::{Block, blocks, sections};
-use super::{shared, shared_folder};
-use crate::qpack::instruction::write_capacity;
-use crate::qpack::{DecodeError, Decoded, Decoder, DecoderConfig, Encoder, EncoderConfig, Field, Fields};
+use crate::offline::{Block, blocks, sections};
+
+fn shared_path(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared").join(file)
+}
+
+/// A file of the texts and vectors; `None`, with a word about it, if it is not there.
+fn shared(file: &str) -> Option<Vec<u8>> {
+    let path = shared_path(file);
+    let bytes = std::fs::read(&path);
+    if let Err(error) = &bytes {
+        println!("skipped: {}: {error}", path.display());
+    }
+    bytes.ok()
+}
+
+/// The files of a folder of them, sorted; `None`, with a word about it, if it is not there.
+fn shared_folder(folder: &str) -> Option<Vec<PathBuf>> {
+    let path = shared_path(folder);
+    match std::fs::read_dir(&path) {
+        Ok(entries) => {
+            let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+            files.sort();
+            Some(files)
+        }
+        Err(error) => {
+            println!("skipped: {}: {error}", path.display());
+            None
+        }
+    }
+}
+
+#[test]
+fn the_static_table_is_that_of_the_rfc() {
+    let Some(text) = shared("specs/rfc9204.md") else { return };
+    let text = String::from_utf8(text).unwrap();
+    let table = text.split("\n# Static Table\n").nth(1).unwrap();
+    let rows = table.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| -")).skip(1);
+    let mut count = 0_u8;
+    for (row, index) in rows.zip(0..99) {
+        let mut cells = row.trim_matches('|').splitn(3, '|').map(str::trim);
+        assert_eq!(cells.next(), Some(index.to_string().as_str()));
+        // An indexed line; from 63 on, the index takes two bytes.
+        let section = if index < 63 { vec![0, 0, 0xc0 | index] } else { vec![0, 0, 0xff, index - 63] };
+        let Ok(Decoded::Fields(fields)) = Decoder::default().decode(0, section.into()) else { panic!("{index}") };
+        assert_eq!(Some(&fields[0].name[..]), cells.next().map(str::as_bytes));
+        assert_eq!(
+            Some(&fields[0].value[..]),
+            cells.next().map(|value| value.replace('\\', "")).as_deref().map(str::as_bytes)
+        );
+        count += 1;
+    }
+    assert_eq!(count, 99);
+}
 
 /// Limits of sections that no vector reaches; and the table has its whole capacity from the beginning, as the offline
 /// format supposes.
 fn generous(max_table_capacity: u64, max_blocked_streams: u64) -> Decoder {
     let config = DecoderConfig { max_table_capacity, max_blocked_streams, ..DecoderConfig::default() };
     let mut decoder = Decoder::new(DecoderConfig { max_field_section_bytes: 1 << 20, max_fields: 1000, ..config });
-    let mut instruction = BytesMut::new();
-    write_capacity(max_table_capacity, &mut instruction);
-    decoder.receive(&instruction).unwrap();
+    decoder.receive(set_capacity(max_table_capacity)).unwrap();
     decoder
+}
+
+/// Set Dynamic Table Capacity.
+fn set_capacity(capacity: u64) -> &'static [u8] {
+    match capacity {
+        0 => &[0x20],
+        256 => &[0x3f, 0xe1, 0x01],
+        4096 => &[0x3f, 0xe1, 0x1f],
+        other => panic!("no vector has a table of {other} bytes"),
+    }
 }
 
 /// Decodes blocks in their order, and gives the fields of each stream.
@@ -102,7 +169,7 @@ fn what_is_wrong_is_refused() {
 
 /// What our encoder makes of the sections, in bytes of sections and instructions, and that it is decoded to the same.
 fn encode(sections: &[Vec<Field>], capacity: u64, acknowledge: bool) -> u64 {
-    let mut encoder = Encoder::new(EncoderConfig::default());
+    let mut encoder = Encoder::new(EncoderConfig { max_table_capacity: capacity, ..EncoderConfig::default() });
     encoder.peer_settings(capacity, 100);
     let mut decoder = Decoder::new(DecoderConfig {
         max_table_capacity: capacity,
