@@ -17,12 +17,11 @@ use http3::{Code, Event, Opening, Output, RequestKey};
 use telemetry::actor::{ActorType, StopReason};
 
 use super::bell::{Bell, Source};
-use super::body::RecvBody;
 use super::error::Error;
 use super::handle::{Shared, Wish};
 use super::messages::Http3Work;
 use super::port::{ExchangePort, Part, Piece};
-use super::server::Dispatch;
+use super::server::{self, Dispatch};
 use super::streams::{Read, Stream, Streams};
 use crate::api::connection::Connection;
 use crate::api::recv_stream::RecvStream;
@@ -495,9 +494,7 @@ impl State {
     fn on_request(&mut self, stream: StreamId, head: http::Request<()>, priority: http3::Priority) {
         let Some(dispatch) = &self.dispatch else { return };
         let port = ExchangePort::new(self.bell.clone(), Some(stream));
-        let length = head.headers().get(http::header::CONTENT_LENGTH);
-        let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
-        let mut request = head.map(|()| RecvBody::new(port.clone(), length));
+        let mut request = server::with_body(head, &port);
         request.extensions_mut().insert(priority);
         let task = dispatch(request, port.clone());
         if let Some(held) = self.streams.get_mut(&stream) {

@@ -27,6 +27,11 @@ impl RecvBody {
         Self { port, hint, over: false }
     }
 
+    /// That of a CONNECT request, whose bytes are not content.
+    pub(crate) fn none(port: Arc<ExchangePort>) -> Self {
+        Self { port, hint: SizeHint::with_exact(0), over: true }
+    }
+
     /// The next bytes; `None` at the end, or where the trailers begin.
     ///
     /// # Errors

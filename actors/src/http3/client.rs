@@ -18,7 +18,8 @@ use super::body::RecvBody;
 use super::error::Error;
 use super::handle::{Shared, Wish};
 use super::port::{ExchangePort, Part};
-use super::server::send_body;
+use super::server::{content_length, send_body};
+use super::upgrade::Upgraded;
 use crate::api::connection::Connection;
 
 /// Makes a QUIC connection one of HTTP/3, as its client. The connection has agreed on [`ALPN`](super::ALPN).
@@ -99,13 +100,41 @@ impl RequestSender {
             }
             pending.answered = true;
             let port = pending.port.clone();
-            let length = head.headers().get(http::header::CONTENT_LENGTH);
-            let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+            let length = content_length(head.headers());
             let mut response = head.map(|()| RecvBody::new(port, length));
             if !interim.is_empty() {
                 response.extensions_mut().insert(Interim(interim));
             }
             return Ok(response);
+        }
+    }
+
+    /// Makes a CONNECT request, plain or extended (with a [`Protocol`](super::Protocol) among its extensions), and waits for
+    /// its answer: a stream of bytes, if that is 2xx. The body of another answer is not read.
+    ///
+    /// # Errors
+    /// [`Error`], also if the server has not said that it takes extended CONNECT (RFC 9220 §3).
+    pub async fn upgrade(&self, request: Request<()>) -> Result<(Response<()>, Option<Upgraded>), Error> {
+        // Not before the server has said that it may be used.
+        if request.extensions().get::<super::Protocol>().is_some() {
+            let settings = self.settings().await.ok_or(Error::Cancelled)?;
+            if !settings.enable_connect_protocol {
+                return Err(Error::Unsendable("the server does not take extended CONNECT (RFC 9220)"));
+            }
+        }
+        let port = ExchangePort::new(self.shared.bell().clone(), None);
+        self.shared.wish(Wish::Request { head: Box::new(request), end: false, port: port.clone() });
+        let mut pending = Pending { port, answered: false };
+        loop {
+            let head = poll_fn(|context| pending.port.poll_head(context)).await?;
+            if head.status().is_informational() {
+                continue;
+            }
+            if !head.status().is_success() {
+                return Ok((head, None));
+            }
+            pending.answered = true;
+            return Ok((head, Some(Upgraded::new(pending.port.clone()))));
         }
     }
 

@@ -42,11 +42,13 @@ mod messages;
 mod port;
 mod server;
 mod streams;
+mod upgrade;
 
 pub use body::RecvBody;
 pub use client::{Empty, Interim, RequestSender, connect, connect_with};
 pub use error::Error;
 pub use server::EarlyHints;
+pub use upgrade::{Upgrade, Upgraded};
 
 /// The machine's settings, codes and names.
 pub use http3::message::Protocol;

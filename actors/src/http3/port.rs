@@ -83,6 +83,10 @@ struct State {
     outgoing_bytes: usize,
     /// Nothing more is taken.
     send_over: Option<Error>,
+    /// Somebody wants the bytes of a CONNECT request.
+    upgrade_wanted: bool,
+    /// Whether it became a stream of bytes, once it was answered.
+    upgraded: Option<bool>,
     writer: Option<Waker>,
     wishes: Wishes,
 }
@@ -187,6 +191,57 @@ impl ExchangePort {
             self.tell(state);
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Waits for room for content.
+    pub(crate) fn poll_room(&self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let mut state = self.state.lock();
+        if let Some(error) = &state.send_over {
+            return Poll::Ready(Err(error.clone()));
+        }
+        if state.outgoing_bytes >= WRITE_BUFFER {
+            state.writer = Some(context.waker().clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Sends content for which there was room.
+    pub(crate) fn send_data(&self, data: Bytes) {
+        let mut state = self.state.lock();
+        if state.send_over.is_none() {
+            state.outgoing_bytes += data.len();
+            state.outgoing.push_back(Part::Data(data));
+            self.tell(state);
+        }
+    }
+
+    /// The bytes of this CONNECT request are wanted.
+    pub(crate) fn want_upgrade(&self) {
+        self.state.lock().upgrade_wanted = true;
+    }
+
+    /// A CONNECT request was answered: whether its bytes belong to who wanted them.
+    pub(crate) fn answer_upgrade(&self, success: bool) -> bool {
+        let mut state = self.state.lock();
+        let upgraded = state.upgrade_wanted && success;
+        state.upgraded = Some(upgraded);
+        wake(state);
+        upgraded
+    }
+
+    /// Waits until the request has become a stream of bytes.
+    pub(crate) fn poll_upgrade(&self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let mut state = self.state.lock();
+        match (state.upgraded, &state.end) {
+            (Some(true), _) => Poll::Ready(Ok(())),
+            (Some(false), _) => Poll::Ready(Err(Error::Unsendable("the request was not answered with 2xx"))),
+            (None, Some(Err(error))) => Poll::Ready(Err(error.clone())),
+            (None, _) => {
+                state.reader = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
     }
 
     /// Sends what needs no room.

@@ -6,7 +6,8 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Buf;
-use http::{Request, Response};
+use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, Method, Request, Response};
 use http_body::Body;
 use http3::Code;
 use tokio::task::AbortHandle;
@@ -15,6 +16,7 @@ use tower_service::Service;
 use super::body::RecvBody;
 use super::error::Error;
 use super::port::{ExchangePort, Part};
+use super::upgrade::Upgrade;
 
 /// Has a request answered through its port.
 pub(crate) type Dispatch = Box<dyn Fn(Request<RecvBody>, Arc<ExchangePort>) -> AbortHandle>;
@@ -39,6 +41,22 @@ where
     })
 }
 
+/// A request with its body, or with the way to its bytes if it is to become a stream of bytes.
+pub(crate) fn with_body(head: Request<()>, port: &Arc<ExchangePort>) -> Request<RecvBody> {
+    if head.method() == Method::CONNECT {
+        let mut request = head.map(|()| RecvBody::none(port.clone()));
+        request.extensions_mut().insert(Upgrade::new(port.clone()));
+        return request;
+    }
+    let length = content_length(head.headers());
+    head.map(|()| RecvBody::new(port.clone(), length))
+}
+
+/// How much content a valid message has, if it says so.
+pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
 /// Resets the stream when the service is gone before its answer was.
 struct Unanswered {
     port: Arc<ExchangePort>,
@@ -60,6 +78,7 @@ where
     B: Body,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
+    let is_connect = request.method() == Method::CONNECT;
     let answered = async {
         poll_fn(|context| service.poll_ready(context)).await?;
         service.call(request).await
@@ -67,6 +86,11 @@ where
     match answered.await {
         Ok(response) => {
             let (parts, body) = response.into_parts();
+            if is_connect && unanswered.port.answer_upgrade(parts.status.is_success()) {
+                unanswered.port.send(Part::Head(Response::from_parts(parts, ()), false));
+                unanswered.armed = false;
+                return;
+            }
             let end = body.is_end_stream();
             unanswered.port.send(Part::Head(Response::from_parts(parts, ()), end));
             if end || send_body(&unanswered.port, body).await.is_ok() {

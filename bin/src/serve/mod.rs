@@ -20,6 +20,7 @@ use crate::cli::Serve;
 use crate::endpoint::{self, ServerSettings};
 use crate::error::Failure;
 use crate::perf::pattern::Depth;
+use crate::services::h3::Site;
 use crate::services::hq::Files;
 use crate::services::perf::Perf;
 use crate::services::{PROTOCOLS, Services};
@@ -63,6 +64,7 @@ pub(crate) async fn run(arguments: Serve) -> Result<(), Failure> {
         reset_key,
         key_update: arguments.key_update,
         files,
+        site: Some(http.site()),
     })?;
     http.counters.count_in(server.endpoint.metrics());
     let tcp = tcp.map(|tcp| http.serve(tcp, &certificate.certificate, key_log)).transpose()?;
@@ -91,6 +93,8 @@ pub(crate) struct Settings<'a> {
     pub(crate) reset_key: Option<[u8; 32]>,
     pub(crate) key_update: bool,
     pub(crate) files: Files,
+    /// What HTTP/3 serves.
+    pub(crate) site: Option<Site>,
 }
 
 /// A server that accepts and serves connections.
@@ -113,7 +117,7 @@ impl Server {
         }
         let perf = Perf::new(Depth::Ends);
         let files = Arc::new(settings.files);
-        let services = Services { files, perf: perf.clone(), key_update: settings.key_update };
+        let services = Services { files, perf: perf.clone(), site: settings.site, key_update: settings.key_update };
         let endpoint = endpoint::server(
             ServerSettings {
                 addresses: settings.addresses,
@@ -163,6 +167,11 @@ impl Http {
         let (director, counters) = (Director::new(), Counters::default());
         let options = SiteOptions { content: files.content(), cue: director.watch(), counters: counters.clone() };
         Self { router: site::router(options), counters, director }
+    }
+
+    /// For HTTP/3.
+    pub(crate) fn site(&self) -> Site {
+        Site { router: self.router.clone(), cue: self.director.watch() }
     }
 
     /// Serves it over TCP.

@@ -1,6 +1,7 @@
 //! What the server does with a connection, by the application protocol that was agreed on.
 
 pub(crate) mod echo;
+pub(crate) mod h3;
 pub(crate) mod hq;
 pub(crate) mod perf;
 
@@ -11,7 +12,7 @@ use quicast::{CloseReason, Connection};
 use crate::{endpoint, out};
 
 /// The protocols that the server speaks, as ALPN names them, the first preferred.
-pub(crate) const PROTOCOLS: [&[u8]; 3] = [b"echo", b"hq-interop", PERF];
+pub(crate) const PROTOCOLS: [&[u8]; 4] = [quicast::http3::ALPN, b"echo", b"hq-interop", PERF];
 /// The protocol that `quicast perf` speaks.
 pub(crate) const PERF: &[u8] = b"perf";
 
@@ -23,6 +24,8 @@ const CHUNK: usize = 64 * 1024;
 pub(crate) struct Services {
     pub(crate) files: Arc<hq::Files>,
     pub(crate) perf: perf::Perf,
+    /// What HTTP/3 serves, if it is spoken.
+    pub(crate) site: Option<h3::Site>,
     /// Whether each connection begins a key update early.
     pub(crate) key_update: bool,
 }
@@ -34,10 +37,11 @@ impl Services {
             let connection = connection.clone();
             tokio::spawn(async move { endpoint::update_keys(&connection).await.ok() });
         }
-        match connection.alpn().as_slice() {
-            b"echo" => echo::serve(connection.clone()).await,
-            b"hq-interop" => hq::serve(connection.clone(), self.files).await,
-            PERF => perf::serve(connection.clone(), self.perf).await,
+        match (connection.alpn().as_slice(), self.site) {
+            (quicast::http3::ALPN, Some(site)) => h3::serve(connection.clone(), site).await,
+            (b"echo", _) => echo::serve(connection.clone()).await,
+            (b"hq-interop", _) => hq::serve(connection.clone(), self.files).await,
+            (PERF, _) => perf::serve(connection.clone(), self.perf).await,
             // rustls agrees on nothing else; a connection that has no service must not stay.
             _ => connection.close(0, b"no service"),
         }
