@@ -147,6 +147,12 @@ impl ServedConnection {
         self.shared.ended().await;
     }
 
+    /// Makes the actor panic, to show what that costs. Only in builds with fault injection.
+    #[cfg(feature = "fault-injection")]
+    pub fn inject_panic(&self) {
+        self.shared.wish(Wish::Panic);
+    }
+
     /// Ends the connection gracefully (RFC 9114 §5.2): requests that are on their way within a round trip are answered,
     /// later ones rejected, and then it is closed with H3_NO_ERROR. Waits for that.
     pub async fn shut_down(&self) {
