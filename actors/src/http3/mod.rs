@@ -1,4 +1,4 @@
-//! HTTP/3 (RFC 9114) over [`Connection`](crate::Connection)s: servers and clients.
+//! HTTP/3 (RFC 9114) over [`Connection`]s: servers and clients.
 //!
 //! A server is any [`tower_service::Service`] of [`http::Request`]s, such as an `axum::Router`:
 //!
