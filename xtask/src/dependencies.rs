@@ -49,6 +49,7 @@ const ROOMS: &[Room] = &[
         tests_may: &[],
         rule: "actors stand around the machines, below the command and the tests",
     },
+    Room { folder: "h3", may: &["actors"], tests_may: EVERYTHING, rule: "h3 stands on the public API" },
     Room {
         folder: "bin",
         may: &["actors", "telemetry", "tls"],
@@ -77,7 +78,7 @@ struct Reserved {
 const RESERVED: &[Reserved] = &[
     Reserved {
         names: &["actix*", "tokio*"],
-        folders: &["actors", "bin", "tests", "benches"],
+        folders: &["actors", "bin", "h3", "tests", "benches"],
         rule: "only actors, bin, tests and benches name actix or tokio: machines take time and bytes as arguments",
     },
     Reserved {

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -82,6 +82,42 @@ impl Connection {
     pub async fn accept_uni(&self) -> Result<RecvStream, CloseReason> {
         let port = poll_fn(|context| self.port.poll_accept(context, Direction::Unidirectional)).await?;
         Ok(RecvStream::new(port))
+    }
+
+    /// As [`open_bi`](Self::open_bi), for who writes futures by hand.
+    ///
+    /// # Errors
+    /// [`CloseReason`] once the connection is over.
+    pub fn poll_open_bi(&self, context: &mut Context<'_>) -> Poll<Result<(SendStream, RecvStream), CloseReason>> {
+        let port = ready!(self.port.poll_open(context, Direction::Bidirectional))?;
+        Poll::Ready(Ok((SendStream::new(port.clone()), RecvStream::new(port))))
+    }
+
+    /// As [`open_uni`](Self::open_uni).
+    ///
+    /// # Errors
+    /// [`CloseReason`] once the connection is over.
+    pub fn poll_open_uni(&self, context: &mut Context<'_>) -> Poll<Result<SendStream, CloseReason>> {
+        let port = ready!(self.port.poll_open(context, Direction::Unidirectional))?;
+        Poll::Ready(Ok(SendStream::new(port)))
+    }
+
+    /// As [`accept_bi`](Self::accept_bi).
+    ///
+    /// # Errors
+    /// [`CloseReason`] once the connection is over and all of them were accepted.
+    pub fn poll_accept_bi(&self, context: &mut Context<'_>) -> Poll<Result<(SendStream, RecvStream), CloseReason>> {
+        let port = ready!(self.port.poll_accept(context, Direction::Bidirectional))?;
+        Poll::Ready(Ok((SendStream::new(port.clone()), RecvStream::new(port))))
+    }
+
+    /// As [`accept_uni`](Self::accept_uni).
+    ///
+    /// # Errors
+    /// [`CloseReason`] once the connection is over and all of them were accepted.
+    pub fn poll_accept_uni(&self, context: &mut Context<'_>) -> Poll<Result<RecvStream, CloseReason>> {
+        let port = ready!(self.port.poll_accept(context, Direction::Unidirectional))?;
+        Poll::Ready(Ok(RecvStream::new(port)))
     }
 
     /// Closes the connection at once. `code` is the application's own, below 2^62; of `reason` at most 512 bytes travel.
@@ -185,12 +221,14 @@ impl Connection {
     }
 
     /// Runs `start` on the thread that the connection lives on.
+    #[cfg(feature = "http3")]
     pub(crate) fn start_on_shard(&self, start: impl FnOnce(&Rc<Meter>) + Send + 'static) -> Result<(), RunError> {
         self.port.orders().ok_or(RunError::Closed)?.connection.run(RunTask(Box::new(start)));
         Ok(())
     }
 
     /// Opens a stream as soon as the peer permits.
+    #[cfg(feature = "http3")]
     pub(crate) fn poll_open(
         &self,
         context: &mut Context<'_>,
@@ -200,6 +238,7 @@ impl Connection {
     }
 
     /// The next stream that the peer opened.
+    #[cfg(feature = "http3")]
     pub(crate) fn poll_accept(
         &self,
         context: &mut Context<'_>,
@@ -209,11 +248,13 @@ impl Connection {
     }
 
     /// The next received datagram.
+    #[cfg(feature = "http3")]
     pub(crate) fn poll_datagram(&self, context: &mut Context<'_>) -> Poll<Result<Bytes, CloseReason>> {
         self.port.poll_datagram(context)
     }
 
     /// The end of the connection.
+    #[cfg(feature = "http3")]
     pub(crate) fn poll_closed(&self, context: &mut Context<'_>) -> Poll<CloseReason> {
         self.port.poll_closed(context)
     }

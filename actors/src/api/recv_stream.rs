@@ -40,6 +40,18 @@ impl RecvStream {
         poll_fn(|context| self.port.poll_read(context, maximum)).await.map_err(ReadError::from)
     }
 
+    /// As [`read_chunk`](Self::read_chunk), for who writes futures by hand.
+    ///
+    /// # Errors
+    /// [`ReadError`], likewise.
+    pub fn poll_read_chunk(
+        &mut self,
+        context: &mut Context<'_>,
+        maximum: usize,
+    ) -> Poll<Result<Option<Bytes>, ReadError>> {
+        self.port.poll_read(context, maximum).map_err(ReadError::from)
+    }
+
     /// Copies the next bytes into `buffer` and says how many; `None` is the end.
     ///
     /// # Errors
@@ -96,11 +108,13 @@ impl RecvStream {
     }
 
     /// The next piece, which stays charged to the peer until [`Self::consume`].
+    #[cfg(feature = "http3")]
     pub(crate) fn poll_take(&self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, ReceiveEnd>> {
         self.port.poll_take(context)
     }
 
     /// Bytes that were taken are held no longer.
+    #[cfg(feature = "http3")]
     pub(crate) fn consume(&self, bytes: u64) {
         self.port.consume(bytes);
     }

@@ -10,7 +10,9 @@ use codec::StreamId;
 use tokio::io::AsyncWrite;
 
 use super::error::WriteError;
-use crate::port::{SendEnd, StreamPort, WriteRefusal};
+#[cfg(feature = "http3")]
+use crate::port::WriteRefusal;
+use crate::port::{SendEnd, StreamPort};
 
 /// The sending half of a stream.
 ///
@@ -72,8 +74,22 @@ impl SendStream {
         Ok(())
     }
 
+    /// As [`write_chunk`](Self::write_chunk), for who writes futures by hand: takes the chunk out of `data` once there is room
+    /// for it.
+    ///
+    /// # Errors
+    /// [`WriteError`] if the stream or the connection is over.
+    pub fn poll_write_chunk(
+        &mut self,
+        context: &mut Context<'_>,
+        data: &mut Option<Bytes>,
+    ) -> Poll<Result<(), WriteError>> {
+        self.port.poll_write(context, data).map_err(WriteError::from)
+    }
+
     /// Gives bytes to send, if there is room.
-    pub(crate) fn poll_write_chunk(
+    #[cfg(feature = "http3")]
+    pub(crate) fn poll_give(
         &self,
         context: &mut Context<'_>,
         data: &mut Option<Bytes>,
@@ -82,6 +98,7 @@ impl SendStream {
     }
 
     /// The end of this half, once there is one.
+    #[cfg(feature = "http3")]
     pub(crate) fn poll_end(&self, context: &mut Context<'_>) -> Poll<SendEnd> {
         self.port.poll_send_end(context)
     }

@@ -106,7 +106,7 @@ impl Stream {
             let Some(send) = &mut self.send else { continue };
             let length = data.len() as u64;
             let mut data = Some(data);
-            match send.poll_write_chunk(&mut Context::from_waker(&self.waker), &mut data) {
+            match send.poll_give(&mut Context::from_waker(&self.waker), &mut data) {
                 Poll::Ready(Ok(())) => {
                     wrote.bytes += length;
                     if fin {
