@@ -1,8 +1,11 @@
 //! `demo --once`: does everything work on this machine? One line for each check.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::http::{Request, StatusCode};
 use bytes::Bytes;
+use quicast::http3::{self, RequestSender};
 use quicast::{Algorithm, CloseReason};
 use tokio::time::timeout;
 
@@ -35,6 +38,7 @@ pub(super) async fn run(stage: &Stage) -> Result<(), Failure> {
     tell("key update", &patiently(key_update(stage)).await);
     tell("controller swap", &patiently(swap(stage)).await);
     tell("https", &patiently(https(stage)).await);
+    tell("http/3", &patiently(http3(stage)).await);
     tell("metrics", &patiently(metrics(stage)).await);
     tell("health", &patiently(health(stage)).await);
     tell("clean close", &patiently(close(stage)).await);
@@ -120,6 +124,44 @@ async fn https(stage: &Stage) -> Outcome {
         return Err(Failure::failed(format_args!("the answer does not say {advertised}")));
     }
     Ok(format!("{} over TCP, which says where HTTP/3 is", units::bytes(page.len() as u64)))
+}
+
+/// The same site over HTTP/3, on a connection of its own.
+async fn http3(stage: &Stage) -> Outcome {
+    let Some(address) = stage.server.endpoint.local_addrs().first().copied() else {
+        return Err(Failure::failed("there is no UDP"));
+    };
+    let chain = stage.certificate.certificate.chain();
+    let tls = tls::development::client_config(chain, &[http3::ALPN]).map_err(Failure::failed)?;
+    let connecting = stage.client.endpoint.connect_with(Arc::new(tls), address, "localhost");
+    let requests = http3::connect(connecting.await.map_err(Failure::failed)?).map_err(Failure::failed)?;
+    let (port, path) = (address.port(), format!("/bytes/{TEN_MEGABYTES}"));
+    let (page, bytes) = tokio::try_join!(fetch(&requests, port, "/"), fetch(&requests, port, &path))?;
+    if bytes != TEN_MEGABYTES {
+        return Err(Failure::failed(format_args!("{bytes} of {TEN_MEGABYTES} bytes came")));
+    }
+    requests.shut_down().await;
+    // The server has its last word with that connection before others are counted.
+    let mut ticks = tokio::time::interval(Duration::from_millis(20));
+    while stage.server.endpoint.connections().len() > 1 {
+        ticks.tick().await;
+    }
+    Ok(format!("a page of {} and {} at once", units::bytes(page), units::bytes(bytes)))
+}
+
+/// How many bytes an answer has.
+async fn fetch(requests: &RequestSender, port: u16, path: &str) -> Result<u64, Failure> {
+    let request =
+        Request::get(format!("https://localhost:{port}{path}")).body(http3::Empty).map_err(Failure::failed)?;
+    let mut response = requests.send(request).await.map_err(Failure::failed)?;
+    if response.status() != StatusCode::OK {
+        return Err(Failure::failed(format_args!("{path} is answered with {}", response.status())));
+    }
+    let mut count = 0;
+    while let Some(bytes) = response.body_mut().chunk().await.map_err(Failure::failed)? {
+        count += bytes.len() as u64;
+    }
+    Ok(count)
 }
 
 /// What must have moved by now, one of each layer that the checks went through.

@@ -126,7 +126,7 @@ impl Stage {
         let port = listening.first().map_or(0, std::net::SocketAddr::port);
         out::line("quicast demo: a server, and a client that echoes and swaps its congestion controller");
         for address in &listening {
-            out::line(format_args!("  listening     {address} (UDP): echo, hq-interop, perf; (TCP): HTTPS"));
+            out::line(format_args!("  listening     {address} (UDP): h3, echo, hq-interop, perf; (TCP): HTTPS"));
         }
         for line in urls::lines(self.tcp.addresses(), Some(&self.certificate)) {
             out::line(format_args!("  {line}"));
