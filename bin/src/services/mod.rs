@@ -7,12 +7,12 @@ pub(crate) mod perf;
 
 use std::sync::Arc;
 
-use quicast::{CloseReason, Connection};
+use quicast::{CloseReason, Connection, http3};
 
 use crate::{endpoint, out};
 
 /// The protocols that the server speaks, as ALPN names them, the first preferred.
-pub(crate) const PROTOCOLS: [&[u8]; 4] = [quicast::http3::ALPN, b"echo", b"hq-interop", PERF];
+pub(crate) const PROTOCOLS: [&[u8]; 4] = [http3::ALPN, b"echo", b"hq-interop", PERF];
 /// The protocol that `quicast perf` speaks.
 pub(crate) const PERF: &[u8] = b"perf";
 
@@ -38,7 +38,7 @@ impl Services {
             tokio::spawn(async move { endpoint::update_keys(&connection).await.ok() });
         }
         match (connection.alpn().as_slice(), self.site) {
-            (quicast::http3::ALPN, Some(site)) => h3::serve(connection.clone(), site).await,
+            (http3::ALPN, Some(site)) => h3::serve(connection.clone(), site).await,
             (b"echo", _) => echo::serve(connection.clone()).await,
             (b"hq-interop", _) => hq::serve(connection.clone(), self.files).await,
             (PERF, _) => perf::serve(connection.clone(), self.perf).await,
@@ -46,10 +46,16 @@ impl Services {
             _ => connection.close(0, b"no service"),
         }
         if let Some(CloseReason::PeerApplication { code, reason }) = connection.close_reason()
-            && code != 0
+            && !is_orderly(&connection, code)
         {
             let words = String::from_utf8_lossy(&reason).replace(char::is_control, " ");
             out::line(format_args!("closed {code} {words}"));
         }
     }
+}
+
+/// Whether the peer closed the connection as its protocol ends one in good order.
+fn is_orderly(connection: &Connection, code: u64) -> bool {
+    let is_http3 = connection.alpn() == http3::ALPN;
+    code == if is_http3 { http3::Code::H3_NO_ERROR.0 } else { 0 }
 }
