@@ -153,7 +153,7 @@ async fn attempt(session: &Session<'_>, url: &Url, sink: &mut Sink, report: &mut
         report.redirect_url.clear();
         if let Some(next) = redirect(session, &hop, status, headers, report)? {
             if session.arguments.include || session.arguments.head {
-                sink.write(heads(&answer.response).as_bytes()).await?;
+                sink.write(&heads(&answer.response)).await?;
             }
             session.verbose.fact(format_args!("following the redirect to {}", next.url));
             hop = next;
@@ -292,7 +292,7 @@ async fn receive(
         return Err(Problem::status(status));
     }
     if arguments.include || arguments.head {
-        sink.write(heads(&response).as_bytes()).await?;
+        sink.write(&heads(&response)).await?;
     }
     let mut body = response.into_body();
     if hop.method != Method::HEAD {
@@ -356,21 +356,23 @@ fn first_byte(content_range: &str) -> Option<u64> {
 }
 
 /// The heads of an answer as `-i` shows them.
-fn heads<B>(response: &Response<B>) -> String {
-    let mut text = String::new();
+fn heads<B>(response: &Response<B>) -> Vec<u8> {
+    let mut bytes = Vec::new();
     if let Some(Interim(interim)) = response.extensions().get() {
-        interim.iter().for_each(|interim| head(interim.status(), interim.headers(), &mut text));
+        interim.iter().for_each(|interim| head(interim.status(), interim.headers(), &mut bytes));
     }
-    head(response.status(), response.headers(), &mut text);
-    text
+    head(response.status(), response.headers(), &mut bytes);
+    bytes
 }
 
-fn head(status: StatusCode, headers: &HeaderMap, into: &mut String) {
-    into.push_str(&format!("HTTP/3 {} \r\n", status.as_u16()));
+fn head(status: StatusCode, headers: &HeaderMap, into: &mut Vec<u8>) {
+    into.extend_from_slice(format!("HTTP/3 {} \r\n", status.as_u16()).as_bytes());
     for (name, value) in headers {
-        into.push_str(&format!("{name}: {}\r\n", text(value)));
+        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            into.extend_from_slice(part);
+        }
     }
-    into.push_str("\r\n");
+    into.extend_from_slice(b"\r\n");
 }
 
 /// The answers that `--retry` is for.
