@@ -9,6 +9,7 @@
 //!     ├▶ echo  ─▶ transfer, datagrams, fetch, pipe ─▶ report
 //!     ├▶ perf  ─▶ server ─▶ services::perf
 //!     │        └▶ client ─▶ bulk, requests, handshakes, idle, datagrams ─▶ report, plot
+//!     ├▶ load  ─▶ plan, schedule ─▶ drive (on the connections' threads) ─▶ tally ─▶ perf's report, plot
 //!     └▶ demo  ─▶ both in one process
 //! ```
 //! Failures are one line and an exit code ([`error`]); output goes through [`out`].
@@ -22,6 +23,7 @@ mod echo;
 mod endpoint;
 mod error;
 mod keylog;
+mod load;
 mod out;
 mod perf;
 mod progress;
@@ -60,9 +62,11 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<(), Failure> {
-    if let Command::Perf(arguments) = &cli.command {
-        // Every thread that is started from now on inherits it.
-        perf::pin(arguments)?;
+    // Every thread that is started from now on inherits it.
+    match &cli.command {
+        Command::Perf(arguments) => perf::pin(arguments.side.pin())?,
+        Command::Load(arguments) => perf::pin(arguments.pin.as_ref())?,
+        _ => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -73,6 +77,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Command::Serve(arguments) => serve::run(arguments).await,
             Command::Echo(arguments) => echo::run(arguments).await,
             Command::Perf(arguments) => perf::run(arguments).await,
+            Command::Load(arguments) => load::run(arguments).await,
             Command::Demo(arguments) => demo::run(arguments).await,
         }
     });
