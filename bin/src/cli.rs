@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use quicast::Algorithm;
 
 use crate::get::arguments::Get;
+use crate::load::arguments::Load;
 use crate::perf::arguments::Perf;
 use crate::units::{Close, parse_busy_poll, parse_bytes};
 
@@ -35,6 +36,8 @@ pub(crate) enum Command {
     Echo(Echo),
     /// Measure throughput, latency, handshakes and memory between a client and a server of this program.
     Perf(Perf),
+    /// Make HTTP/3 requests of a server, many at once or so many a second, and measure its answers.
+    Load(Load),
     /// Everything at once on this machine: a server, its admin page, and a client that keeps it busy.
     Demo(Demo),
 }

@@ -10,6 +10,7 @@
 //!     ├▶ echo  ─▶ transfer, datagrams, fetch, pipe ─▶ report
 //!     ├▶ perf  ─▶ server ─▶ services::perf
 //!     │        └▶ client ─▶ bulk, requests, handshakes, idle, datagrams ─▶ report, plot
+//!     ├▶ load  ─▶ plan, schedule ─▶ drive (on the connections' threads) ─▶ tally ─▶ perf's report, plot
 //!     └▶ demo  ─▶ both in one process
 //! ```
 //! Failures are one line and an exit code ([`error`]); output goes through [`out`].
@@ -24,6 +25,7 @@ mod endpoint;
 mod error;
 mod get;
 mod keylog;
+mod load;
 mod out;
 mod perf;
 mod progress;
@@ -62,9 +64,11 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<(), Failure> {
-    if let Command::Perf(arguments) = &cli.command {
-        // Every thread that is started from now on inherits it.
-        perf::pin(arguments)?;
+    // Every thread that is started from now on inherits it.
+    match &cli.command {
+        Command::Perf(arguments) => perf::pin(arguments.side.pin())?,
+        Command::Load(arguments) => perf::pin(arguments.pin.as_ref())?,
+        _ => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -76,6 +80,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Command::Get(arguments) => get::run(*arguments).await,
             Command::Echo(arguments) => echo::run(arguments).await,
             Command::Perf(arguments) => perf::run(arguments).await,
+            Command::Load(arguments) => load::run(arguments).await,
             Command::Demo(arguments) => demo::run(arguments).await,
         }
     });

@@ -34,6 +34,30 @@ impl Progress {
         }
     }
 
+    /// A bar for so much of anything (0: unknown), told in words.
+    pub(crate) fn words(total: u64) -> Self {
+        let target = if std::io::stderr().is_terminal() {
+            ProgressDrawTarget::stderr_with_hz(10)
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        let (length, template) = match total {
+            0 => (None, "{spinner} {msg}"),
+            total => (Some(total), "[{bar:30}] {percent:>3} %  {msg}"),
+        };
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        let bar = ProgressBar::with_draw_target(length, target).with_style(style.progress_chars("#>-"));
+        Self { bar, started: std::time::Instant::now() }
+    }
+
+    /// So much is done; the words for it, if anybody sees them.
+    pub(crate) fn tell(&self, done: u64, words: impl FnOnce() -> String) {
+        if !self.bar.is_hidden() {
+            self.bar.set_position(done);
+            self.bar.set_message(words());
+        }
+    }
+
     /// So many bytes are done, and this is how the connection is.
     pub(crate) fn show(&self, done: u64, info: &ConnectionInfo) {
         if self.bar.is_hidden() {

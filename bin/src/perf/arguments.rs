@@ -272,7 +272,7 @@ pub(crate) struct Time {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Processors(pub(crate) Vec<usize>);
 
-fn processors(text: &str) -> Result<Processors, String> {
+pub(crate) fn processors(text: &str) -> Result<Processors, String> {
     let numbers: Result<Vec<usize>, _> = text.split(',').map(|number| number.trim().parse()).collect();
     numbers.map(Processors).map_err(|_| "processors are numbers from 0, as in 0 or 0,2".to_owned())
 }
@@ -312,7 +312,7 @@ fn request(text: &str) -> Result<u64, String> {
     }
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().filter(|seconds| (0.001..=86_400.0).contains(seconds));
     seconds.map(Duration::from_secs_f64).ok_or_else(|| "a time is like 5 or 0.5, in seconds".to_owned())
 }

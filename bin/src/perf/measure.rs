@@ -78,15 +78,21 @@ impl Cost {
     }
 
     /// How busy both sockets were.
-    pub(crate) fn add_sides(&self, mut report: Report) -> Report {
-        for (name, _, figure) in SIDES {
-            report = report.with(name, figure(&self.client));
-        }
+    pub(crate) fn add_sides(&self, report: Report) -> Report {
+        let mut report = add_client(report, &self.client);
         for (_, name, figure) in SIDES {
             report = report.maybe(name, self.server.as_ref().map(figure));
         }
         report
     }
+}
+
+/// How busy the client's socket was.
+pub(crate) fn add_client(mut report: Report, client: &Statistics) -> Report {
+    for (name, _, figure) in SIDES {
+        report = report.with(name, figure(client));
+    }
+    report
 }
 
 /// What is told of each side: the client's name for it, the server's, and what it is.

@@ -16,11 +16,11 @@ mod datagrams;
 mod exchange;
 mod handshakes;
 mod idle;
-mod latency;
-mod measure;
+pub(crate) mod latency;
+pub(crate) mod measure;
 pub(crate) mod pattern;
-mod plot;
-mod report;
+pub(crate) mod plot;
+pub(crate) mod report;
 mod requests;
 mod server;
 pub(crate) mod statistics;
@@ -38,8 +38,8 @@ use crate::error::Failure;
 const SILENCE: Duration = Duration::from_secs(600);
 
 /// Keeps this thread, and those that it starts, on the processors of `--pin`.
-pub(crate) fn pin(arguments: &Perf) -> Result<(), Failure> {
-    let Some(Processors(numbers)) = arguments.side.pin() else { return Ok(()) };
+pub(crate) fn pin(processors: Option<&Processors>) -> Result<(), Failure> {
+    let Some(Processors(numbers)) = processors else { return Ok(()) };
     let mut set = CpuSet::new();
     let pinned = numbers.iter().try_for_each(|number| set.set(*number)).and_then(|()| {
         let this_thread = Pid::from_raw(0);

@@ -16,6 +16,7 @@ pub(crate) enum Figure {
     Seconds(f64),
     Microseconds(f64),
     BitsPerSecond(f64),
+    BytesPerSecond(f64),
     /// Of anything else.
     Number(f64),
 }
@@ -44,6 +45,7 @@ impl Report {
                 Figure::Seconds(value)
                 | Figure::Microseconds(value)
                 | Figure::BitsPerSecond(value)
+                | Figure::BytesPerSecond(value)
                 | Figure::Number(value),
             ) => value.is_finite(),
             _ => true,
@@ -67,6 +69,7 @@ impl Serialize for Report {
                     Figure::Seconds(value)
                     | Figure::Microseconds(value)
                     | Figure::BitsPerSecond(value)
+                    | Figure::BytesPerSecond(value)
                     | Figure::Number(value),
                 ) => map.serialize_entry(name, value)?,
             }
@@ -102,6 +105,7 @@ impl fmt::Display for Figure {
             Self::Seconds(value) => write!(f, "{value:.3} s"),
             Self::Microseconds(value) => write!(f, "{value:.1} us"),
             Self::BitsPerSecond(value) => f.write_str(&units::rate(*value)),
+            Self::BytesPerSecond(value) => write!(f, "{}/s", units::bytes(*value as u64)),
             Self::Number(value) if value.abs() >= 1000.0 => write!(f, "{value:.0}"),
             Self::Number(value) => write!(f, "{value:.2}"),
         }

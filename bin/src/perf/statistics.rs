@@ -78,6 +78,22 @@ impl Statistics {
         timeout(PATIENCE, ask(connection)).await.ok().flatten()
     }
 
+    /// With what another endpoint of this process counted. What the process used is the same.
+    pub(crate) fn and(&self, other: &Self) -> Self {
+        Self {
+            send_calls: self.send_calls + other.send_calls,
+            receive_calls: self.receive_calls + other.receive_calls,
+            datagrams_sent: self.datagrams_sent + other.datagrams_sent,
+            datagrams_received: self.datagrams_received + other.datagrams_received,
+            acks_sent: self.acks_sent + other.acks_sent,
+            acks_received: self.acks_received + other.acks_received,
+            packets_lost: self.packets_lost + other.packets_lost,
+            retransmitted_bytes: self.retransmitted_bytes + other.retransmitted_bytes,
+            kernel_drops: self.kernel_drops + other.kernel_drops,
+            ..*self
+        }
+    }
+
     /// What was added since then. Memory is what it is now.
     pub(crate) fn since(&self, before: &Self) -> Self {
         Self {
@@ -134,6 +150,8 @@ mod tests {
         let added = later.since(&Statistics { send_calls: 3, ..before });
         assert_eq!((added.send_calls, added.payload_bytes, added.cpu_seconds), (4, 9, 0.0));
         assert_eq!(added.resident_bytes, before.resident_bytes);
+        let both = later.and(&Statistics { send_calls: 2, cpu_seconds: 100.0, ..before });
+        assert_eq!((both.send_calls, both.cpu_seconds), (9, before.cpu_seconds));
     }
 
     #[test]
