@@ -1,5 +1,6 @@
 """What the packets on the wire must show. Each returns a detail, or raises Failed."""
 
+from . import qpack
 from .runner import Failed
 from .wire import PATH_CHALLENGE, PATH_RESPONSE, VERSION_1, Packet
 
@@ -82,3 +83,19 @@ def of_version_negotiation(packets: list[Packet]) -> str:
     if not any(packet.kind == "handshake" and packet.version != offered for packet in packets):
         raise Failed("there was no handshake with another version")
     return "offered " + f"{offered:#x}, answered " + ",".join(f"{version:#x}" for version in answers[0].versions)
+
+
+def of_dynamic_table(packets: list[Packet], by_client: bool, by_server: bool) -> str:
+    """Who has a dynamic table inserted fields into the other's, and the other acknowledged sections that refer to them (RFC 9204, section 4)."""
+    if not any(packet.frames for packet in packets if packet.kind == "1rtt"):
+        raise Failed("no 1-RTT packet could be opened: no key log?")
+    said = {True: qpack.count(packets, True), False: qpack.count(packets, False)}
+    details = []
+    for from_client, name, wanted in ((True, "client", by_client), (False, "server", by_server)):
+        inserted, referred = said[from_client]["insert"], said[not from_client]["acknowledgment"]
+        if wanted and not inserted:
+            raise Failed(f"the {name} put nothing into the other side's dynamic table: {dict(said[from_client])}")
+        if wanted and not referred:
+            raise Failed(f"the {name} inserted {inserted} fields, and no section that refers to them was acknowledged")
+        details.append(f"{name} {inserted} inserts, {referred} sections")
+    return ", ".join(details)

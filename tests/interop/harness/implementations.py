@@ -20,6 +20,7 @@ class Server:
     retry: bool = False
     key_update: bool = False  # begins a key update on each connection, early
     verbose: bool = False  # says what it receives, where it does not always
+    built_in: bool = False  # HTTP: not only files, but `/echo` and `/ws`, where these exclude each other
 
 
 @dataclass
@@ -43,6 +44,10 @@ class Client:
     wait_for_close: bool = False
     offer_version: bool = False
     verbose: bool = False
+    trailers: bool = False  # with what is posted
+    priority: str | None = None  # a field of the requests
+    websocket: str | None = None  # a path
+    one_by_one: bool = False  # the first request is answered before the others are made
 
 
 class Implementation:
@@ -53,7 +58,10 @@ class Implementation:
     has_ready_line = True
     prints_served = False  # a line `served streams=N bytes=M` when a connection has ended
     echoes_stdin = False
-    answers_uploads = False  # with their length and SHA-256
+    echoes_uploads = False  # HTTP: `/echo` gives back what is posted
+    ready_to_close = "ready"  # what a client prints that waits for the other side's close
+    environment: dict[str, str] = {}
+    has_dynamic_table = False  # inserts fields into the other side's (QPACK)
     own_close: str | None = None  # the code and reason with which it closes, where it cannot be told
     updates_keys_by_itself = False  # after some hundred packets of a connection
 
@@ -116,6 +124,7 @@ class Gtls(Implementation):
     protocols = {"h3"}
     has_ready_line = False
     own_close = "256 "
+    ready_to_close = "HANDSHAKE_DONE(0x1e)"
     reasons = {
         "unidirectional": "HTTP/3 only: nothing comes back on streams of the server",
         "datagrams": "no datagrams in this version",
@@ -139,52 +148,98 @@ class Gtls(Implementation):
 
     def client(self, port: int, wanted: Client) -> list:
         address = f"https://localhost:{port}"
-        if wanted.streams > 1:
-            paths = [f"{address}{wanted.get}/{number}" for number in range(wanted.streams)]
-        else:
-            paths = [address + wanted.get]
-        command = ["gtlsclient", "127.0.0.1", port, *paths, f"--download={wanted.output.parent}", "--exit-on-all-streams-close", "--timeout=10s"]
+        command = ["gtlsclient", "127.0.0.1", port, *[address + path for path in paths(wanted)], f"--download={wanted.output.parent}"]
+        command += ["--exit-on-all-streams-close", "--timeout=10s"]
         command += ["-m", "POST", "-d", wanted.post] if wanted.post else []
-        command += ["--delay-stream=1s"] * wanted.wait_for_reset
+        command += ["--delay-stream=1s"] * wanted.wait_for_reset + ["--delay-stream=9s"] * wanted.wait_for_close
         command += ["--key-update=1ms"] * wanted.key_update + ["--change-local-addr=2ms"] * wanted.rebind + ["-q"] * (not wanted.verbose)
         return command + ["-v", OFFERED_VERSION, "--preferred-versions=v1"] * wanted.offer_version
 
 
-class QuicastH3(Peer):
-    """quicast's library in a driver, for the peer that speaks HTTP/3 only."""
+class Http3Peer(Implementation):
+    """The drivers under peers/ that speak HTTP/3 have the same flags."""
 
     protocols = {"h3"}
-    answers_uploads = True
+    echoes_uploads = True
 
-    def __init__(self) -> None:
-        super().__init__("quicast", [install.QUICAST_H3], install.quicast_h3, {("offer-version", "client"): "it has no flag for it"})
+    def __init__(self, name: str, server: list, client: list, installer, cannot: dict | None = None, has_dynamic_table: bool = False) -> None:
+        self.name, self.as_server, self.as_client, self.install = name, server, client, installer
+        self.reasons = cannot or {}
+        self.has_dynamic_table = has_dynamic_table
+
+    def cannot(self, case: str, role: str) -> str | None:
+        return self.reasons.get((case, role)) or self.reasons.get(case) or self.reasons.get(role)
+
+    def server(self, port: int, wanted: Server) -> list:
+        return [*self.as_server, "--listen", f"127.0.0.1:{port}", "--cert", CERTIFICATE, "--key", KEY, "--root", FILES]
 
     def client(self, port: int, wanted: Client) -> list:
-        command = [*self.program, "client", f"127.0.0.1:{port}", "--cacert", AUTHORITY, "--streams", wanted.streams]
+        command = [*self.as_client, f"127.0.0.1:{port}", "--cacert", AUTHORITY]
+        if wanted.get:
+            command += ["--output", wanted.output.parent]
+        for path in paths(wanted):
+            command += ["--path", path]
         for flag, value in [
-            ("--get", wanted.get),
             ("--post", wanted.post),
-            ("--output", wanted.output),
+            ("--priority", wanted.priority),
+            ("--websocket", wanted.websocket),
             ("--close", wanted.close),
             ("--wait-for-close", "yes" if wanted.wait_for_close else None),
         ]:
             if value is not None:
                 command += [flag, value]
+        command += ["--trailers"] * wanted.trailers + ["--one-by-one"] * wanted.one_by_one
         return command + ["--key-update"] * wanted.key_update + ["--rebind"] * wanted.rebind
 
+
+def paths(wanted: Client) -> list[str]:
+    if wanted.get is None:
+        return []
+    return [f"{wanted.get}/{number}" for number in range(wanted.streams)] if wanted.streams > 1 else [wanted.get]
+
+
+class Caddy(Implementation):
+    """Caddy, which is quic-go in what most people run it in."""
+
+    name = "caddy"
+    protocols = {"h3"}
+    has_ready_line = False
+    echoes_uploads = True
+    environment = {"XDG_DATA_HOME": str(install.CACHE / "caddy"), "XDG_CONFIG_HOME": str(install.CACHE / "caddy")}
+    reasons = {
+        "client": "it is a server",
+        "h3-trailers": "it has no handler that sends them",
+        "h3-websocket": "it has no handler of its own for them",
+        "h3-dynamic-table": "quic-go has none",
+    }
+
+    def install(self) -> None:
+        install.caddy()
+
+    def cannot(self, case: str, role: str) -> str | None:
+        return self.reasons.get(role) or self.reasons.get(case)
+
+    def server(self, port: int, wanted: Server) -> list:
+        return [install.CADDY, "run", "--config", install.caddy_config(port, CERTIFICATE, KEY, FILES)]
 
 class Quicast(Implementation):
     """The command under test. What it has is read from its --help, so that the harness fits each of its builds."""
 
     name = "quicast"
+    protocols = {"echo", "hq-interop", "h3"}
     echoes_stdin = True
+    echoes_uploads = True
+    has_dynamic_table = True
 
     def __init__(self, binary: pathlib.Path) -> None:
         self.binary = binary
         self.helps: dict[str, str] = {}
+        # What the command has no flags for is done by its library.
+        self.driver = Http3Peer("quicast", [], [install.QUICAST_H3, "client"], install.quicast_h3)
 
     def install(self) -> None:
         install.quicast(self.binary)
+        self.driver.install()
         self.helps = {name: self._help(*name.split()) for name in ("serve", "echo")}
 
     def _help(self, *command: str) -> str:
@@ -212,7 +267,8 @@ class Quicast(Implementation):
         return None
 
     def server(self, port: int, wanted: Server) -> list:
-        command = [self.binary, "serve", "--listen", f"127.0.0.1:{port}", "--cert", CERTIFICATE, "--key", KEY, "--root", FILES]
+        command = [self.binary, "serve", "--listen", f"127.0.0.1:{port}", "--cert", CERTIFICATE, "--key", KEY]
+        command += [] if wanted.built_in else ["--root", FILES]
         command += ["--retry"] * wanted.retry + ["--key-update"] * wanted.key_update
         for flag, *value in [("--admin", "off"), ("--no-tcp",), ("--reset-key-file", RESET_KEY)]:
             if self.has("serve", flag):
@@ -220,6 +276,8 @@ class Quicast(Implementation):
         return command
 
     def client(self, port: int, wanted: Client) -> list:
+        if wanted.protocol == "h3":
+            return self.driver.client(port, wanted)
         command = [self.binary, "echo", f"127.0.0.1:{port}", "--cacert", AUTHORITY]
         if wanted.get:
             return command + ["--alpn", "hq-interop", "--get", wanted.get, "-o", wanted.output]
@@ -249,5 +307,36 @@ def peers() -> dict[str, Implementation]:
             cannot={"stateless-reset": "aioquic neither sends nor knows stateless resets"},
         ),
         Gtls(),
+    ]
+    return {peer.name: peer for peer in known}
+
+
+def http3_peers() -> dict[str, Implementation]:
+    """Those that are met with HTTP/3; ngtcp2's programs do all their cases with it."""
+    aioquic = [install.PYTHON, "-B", install.PEERS / "aioquic/h3.py"]
+    no_table = "it has none"
+    known = [
+        Http3Peer(
+            "quinn",
+            [install.QUINN_H3, "server"],
+            [install.QUINN_H3, "client"],
+            install.quinn_h3,
+            {"h3-dynamic-table": "h3 has none", "h3-websocket": "h3 does not know this :protocol"},
+        ),
+        Http3Peer("quic-go", [install.QUIC_GO, "h3-server"], [install.QUIC_GO, "h3-client"], install.quic_go, {"h3-dynamic-table": no_table}),
+        Http3Peer("aioquic", [*aioquic, "server"], [*aioquic, "client"], install.aioquic, has_dynamic_table=True),
+        Http3Peer(
+            "pycurl",
+            [],
+            [install.PYTHON, "-B", install.PEERS / "pycurl/peer.py", "client"],
+            install.pycurl,
+            {
+                "server": "libcurl is a client",
+                "h3-trailers": "pycurl cannot send them",
+                "h3-websocket": "libcurl has none over HTTP/3",
+            },
+            has_dynamic_table=True,
+        ),
+        Caddy(),
     ]
     return {peer.name: peer for peer in known}
