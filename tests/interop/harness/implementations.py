@@ -21,6 +21,7 @@ class Server:
     key_update: bool = False  # begins a key update on each connection, early
     verbose: bool = False  # says what it receives, where it does not always
     built_in: bool = False  # HTTP: not only files, but `/echo` and `/ws`, where these exclude each other
+    for_browser: bool = False  # HTTPS on TCP, too, and a certificate whose hash is printed
 
 
 @dataclass
@@ -58,6 +59,7 @@ class Implementation:
     has_ready_line = True
     prints_served = False  # a line `served streams=N bytes=M` when a connection has ended
     echoes_stdin = False
+    roles = ("server", "client")
     echoes_uploads = False  # HTTP: `/echo` gives back what is posted
     ready_to_close = "ready"  # what a client prints that waits for the other side's close
     environment: dict[str, str] = {}
@@ -162,13 +164,14 @@ class Http3Peer(Implementation):
     protocols = {"h3"}
     echoes_uploads = True
 
-    def __init__(self, name: str, server: list, client: list, installer, cannot: dict | None = None, has_dynamic_table: bool = False) -> None:
+    def __init__(self, name: str, server: list | None, client: list, installer, cannot: dict | None = None, has_dynamic_table: bool = False) -> None:
         self.name, self.as_server, self.as_client, self.install = name, server, client, installer
+        self.roles = ("server", "client") if server else ("client",)
         self.reasons = cannot or {}
         self.has_dynamic_table = has_dynamic_table
 
     def cannot(self, case: str, role: str) -> str | None:
-        return self.reasons.get((case, role)) or self.reasons.get(case) or self.reasons.get(role)
+        return self.reasons.get((case, role)) or self.reasons.get(case)
 
     def server(self, port: int, wanted: Server) -> list:
         return [*self.as_server, "--listen", f"127.0.0.1:{port}", "--cert", CERTIFICATE, "--key", KEY, "--root", FILES]
@@ -206,8 +209,8 @@ class Caddy(Implementation):
     has_ready_line = False
     echoes_uploads = True
     environment = {"XDG_DATA_HOME": str(install.CACHE / "caddy"), "XDG_CONFIG_HOME": str(install.CACHE / "caddy")}
+    roles = ("server",)
     reasons = {
-        "client": "it is a server",
         "h3-trailers": "it has no handler that sends them",
         "h3-websocket": "it has no handler of its own for them",
         "h3-dynamic-table": "quic-go has none",
@@ -217,15 +220,28 @@ class Caddy(Implementation):
         install.caddy()
 
     def cannot(self, case: str, role: str) -> str | None:
-        return self.reasons.get(role) or self.reasons.get(case)
+        return self.reasons.get(case)
 
     def server(self, port: int, wanted: Server) -> list:
         return [install.CADDY, "run", "--config", install.caddy_config(port, CERTIFICATE, KEY, FILES)]
+
+class Chromium(Implementation):
+    """A browser, with cases of its own; browser.py drives it."""
+
+    name = "chromium"
+    protocols = {"h3"}
+    roles = ("client",)
+
+    def install(self) -> None:
+        install.chromium()
+
 
 class Quicast(Implementation):
     """The command under test. What it has is read from its --help, so that the harness fits each of its builds."""
 
     name = "quicast"
+    # Where it keeps its development certificate.
+    environment = {"XDG_CACHE_HOME": str(install.CACHE)}
     protocols = {"echo", "hq-interop", "h3"}
     echoes_stdin = True
     echoes_uploads = True
@@ -235,7 +251,7 @@ class Quicast(Implementation):
         self.binary = binary
         self.helps: dict[str, str] = {}
         # What the command has no flags for is done by its library.
-        self.driver = Http3Peer("quicast", [], [install.QUICAST_H3, "client"], install.quicast_h3)
+        self.driver = Http3Peer("quicast", None, [install.QUICAST_H3, "client"], install.quicast_h3)
 
     def install(self) -> None:
         install.quicast(self.binary)
@@ -267,6 +283,9 @@ class Quicast(Implementation):
         return None
 
     def server(self, port: int, wanted: Server) -> list:
+        if wanted.for_browser:
+            # A browser tries ::1 first, and finds HTTP/3 through TCP.
+            return [self.binary, "serve", "--listen", f"localhost:{port}", "--admin", "off"]
         command = [self.binary, "serve", "--listen", f"127.0.0.1:{port}", "--cert", CERTIFICATE, "--key", KEY]
         command += [] if wanted.built_in else ["--root", FILES]
         command += ["--retry"] * wanted.retry + ["--key-update"] * wanted.key_update
@@ -327,16 +346,13 @@ def http3_peers() -> dict[str, Implementation]:
         Http3Peer("aioquic", [*aioquic, "server"], [*aioquic, "client"], install.aioquic, has_dynamic_table=True),
         Http3Peer(
             "pycurl",
-            [],
+            None,
             [install.PYTHON, "-B", install.PEERS / "pycurl/peer.py", "client"],
             install.pycurl,
-            {
-                "server": "libcurl is a client",
-                "h3-trailers": "pycurl cannot send them",
-                "h3-websocket": "libcurl has none over HTTP/3",
-            },
+            {"h3-trailers": "pycurl cannot send them", "h3-websocket": "libcurl has none over HTTP/3"},
             has_dynamic_table=True,
         ),
         Caddy(),
+        Chromium(),
     ]
     return {peer.name: peer for peer in known}

@@ -119,6 +119,11 @@ def gtls() -> None:
     run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", "ngtcp2-client", "ngtcp2-server"], environment=environment)
 
 
+def chromium() -> None:
+    if not shutil.which("chromium"):
+        raise NotAvailable("Chromium is not installed (Debian's package chromium)")
+
+
 def gtlsserver() -> str | None:
     return shutil.which("gtlsserver") or shutil.which("gtlsserver", path="/usr/sbin:/sbin")
 

@@ -6,14 +6,15 @@ import signal
 import sys
 import time
 
-from . import http3, install
+from . import browser, http3, install
 from .cases import CASES, PROBES
 from .implementations import Implementation, Peer, Quicast, http3_peers, peers
 from .processes import end_all
 from .runner import Failed, Run, Skipped
 
 
-ALL_CASES = {**CASES, **http3.CASES, **{name: case for name, (_, case) in PROBES.items()}}
+HTTP3_CASES = {**http3.CASES, **browser.CASES}
+ALL_CASES = {**CASES, **HTTP3_CASES, **{name: case for name, (_, case) in PROBES.items()}}
 
 
 def names() -> list[str]:
@@ -80,14 +81,21 @@ def plan(options: argparse.Namespace):
         if options.peer and peer not in options.peer:
             continue
         for role in ("server", "client"):
-            if options.role and role != options.role:
+            known = http3_peers().get(peer) or peers().get(peer)
+            if (options.role and role != options.role) or (known and role not in known.roles):
                 continue
             cases = [name for name, (own, _) in PROBES.items() if own == role] if peer == "probe" else []
             cases += [*CASES] if peer in peers() else []
-            cases += [*http3.CASES] if peer in http3_peers() else []
+            cases += cases_of_http3(peer)
             for case in cases:
                 if wanted(case, options):
                     yield peer, role, case
+
+
+def cases_of_http3(peer: str) -> list[str]:
+    if peer not in http3_peers():
+        return []
+    return [*browser.CASES] if peer == "chromium" else [*http3.CASES]
 
 
 def wanted(case: str, options: argparse.Namespace) -> bool:
@@ -100,7 +108,7 @@ def against_quicast(options: argparse.Namespace) -> int:
     known, known_http3 = {**peers(), "probe": Peer("probe", [], lambda: None)}, http3_peers()
     usable: dict[Implementation, bool] = {}
     for name, role, case in plan(options):
-        peer = (known_http3 if case in http3.CASES else known)[name]
+        peer = (known_http3 if case in HTTP3_CASES else known)[name]
         for needed in (quicast, peer):
             if needed not in usable:
                 usable[needed] = installed(needed, tally)
@@ -117,8 +125,10 @@ def self_test(options: argparse.Namespace) -> int:
     usable = {}
     for known, cases in ((http3_peers(), http3.CASES), (peers(), CASES)):
         usable = {name: peer for name, peer in known.items() if (not options.peer or name in options.peer) and installed(peer, tally)}
-        for server, client in ((server, client) for server in usable.values() for client in usable.values()):
-            for case in cases if server.protocols & client.protocols else ():
+        pairs = [(server, client) for server in usable.values() for client in usable.values()]
+        for server, client in pairs:
+            fit = server.protocols & client.protocols and "server" in server.roles and "client" in client.roles
+            for case in cases if fit and client.name != "chromium" else ():
                 if wanted(case, options):
                     folder = f"self-test/{server.name}-{client.name}-{case}"
                     one(tally, server.name, "server", case, server, client, folder, f"with {client.name}: ")

@@ -4,7 +4,8 @@ from collections import Counter
 
 from .wire import Packet, varint
 
-ENCODER_STREAM, DECODER_STREAM = 0x02, 0x03
+CONTROL_STREAM, ENCODER_STREAM, DECODER_STREAM = 0x00, 0x02, 0x03
+SETTINGS, MAX_TABLE_CAPACITY = 0x04, 0x01
 
 
 def count(packets: list[Packet], from_client: bool) -> Counter:
@@ -19,6 +20,21 @@ def count(packets: list[Packet], from_client: bool) -> Counter:
         elif kind == DECODER_STREAM:
             decoder(data[at:], found)
     return found
+
+
+def permitted(packets: list[Packet], from_client: bool) -> int:
+    """How large a dynamic table the side keeps for the other (section 5): 0 if it says nothing of it."""
+    for data in unidirectional(packets, from_client).values():
+        if data[:2] != bytes([CONTROL_STREAM, SETTINGS]):
+            continue
+        length, at = varint(data, 2)
+        end = min(at + length, len(data))
+        while at < end:
+            identifier, at = varint(data, at)
+            value, at = varint(data, at)
+            if identifier == MAX_TABLE_CAPACITY:
+                return value
+    return 0
 
 
 def unidirectional(packets: list[Packet], from_client: bool) -> dict[int, bytes]:
