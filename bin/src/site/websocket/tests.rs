@@ -87,7 +87,6 @@ async fn what_is_said_comes_back_and_a_ping_is_answered() {
 
 #[tokio::test]
 async fn after_both_closes_the_clients_end_of_the_stream_is_awaited() {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let (router, _director) = play();
     let (request, mut stream) = connect("websocket", THIRTEEN);
     assert_eq!(router.clone().oneshot(request).await.unwrap().status(), StatusCode::OK);
