@@ -72,7 +72,7 @@ class Browser:
             "--disable-default-apps",
             "--disable-sync",
             "--hide-scrollbars",
-            "--window-size=1000,1100",
+            "--window-size=1000,1360",
             "--enable-quic",
             f"--user-data-dir={self.profile.name}",
             f"--log-net-log={run.folder / 'netlog.json'}",
