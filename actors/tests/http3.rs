@@ -15,9 +15,10 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, Empty, Full, StreamBody, combinators::UnsyncBoxBody};
 use quicast::Endpoint;
-use quicast::http3::{self, EarlyHints, Error, Interim, RecvBody, RequestSender};
+use quicast::http3::{self, EarlyHints, Error, Interim, Protocol, RecvBody, RequestSender, Upgrade};
 use quicast::tls::development;
 use support::*;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tower::service_fn;
 
 type Body = UnsyncBoxBody<Bytes, Error>;
@@ -49,6 +50,16 @@ async fn answer(request: Request<RecvBody>) -> Result<Response<Body>, Infallible
             Response::new(whole("at last"))
         }
         "/endless" => Response::new(endless()),
+        "/tunnel" => {
+            let upgraded = request.extensions().get::<Upgrade>().unwrap().clone().upgraded();
+            tokio::spawn(async move {
+                let (mut read, mut write) = tokio::io::split(upgraded.await.unwrap());
+                let copied = tokio::io::copy(&mut read, &mut write).await.unwrap();
+                write.write_all(format!(" and {copied}").as_bytes()).await.unwrap();
+                write.shutdown().await.unwrap();
+            });
+            Response::new(whole("not sent"))
+        }
         "/never" => std::future::pending().await,
         "/panic" => panic!("a fault of the service"),
         _ => Response::builder().status(StatusCode::NOT_FOUND).body(whole("")).unwrap(),
@@ -239,6 +250,71 @@ async fn ten_thousand_requests_leave_nothing_behind() {
         let open = server.metrics().sum("quicast_streams").unwrap();
         // The control stream and those of QPACK, of either side; the streams without meaning may be over.
         assert!(open <= 8.0, "{open} streams are left");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_extended_connect_becomes_a_stream_of_bytes_both_ways() {
+    in_time(async {
+        let (server, client) = (start_server(), start_client());
+        let requests = connect(&client, &server).await;
+        let ask = |path: &str| {
+            let mut request = Request::connect(format!("https://localhost{path}")).body(()).unwrap();
+            request.extensions_mut().insert(Protocol::WEBSOCKET);
+            request
+        };
+        let (head, tunnel) = requests.upgrade(ask("/tunnel")).await.unwrap();
+        assert_eq!(head.status(), StatusCode::OK);
+        let (mut read, mut write) = tokio::io::split(tunnel.unwrap());
+        let sent: Vec<u8> = (0..1_000_000).map(|at| (at / 7) as u8).collect();
+        let writing = async {
+            write.write_all(&sent).await.unwrap();
+            write.shutdown().await.unwrap();
+        };
+        let mut back = Vec::new();
+        let ((), read) = tokio::join!(writing, read.read_to_end(&mut back));
+        read.unwrap();
+        assert!(back == [&sent[..], b" and 1000000"].concat(), "{} bytes came back", back.len());
+        // Refused: no stream of bytes, and the connection goes on.
+        let (head, tunnel) = requests.upgrade(ask("/nothing")).await.unwrap();
+        assert_eq!((head.status(), tunnel.is_none()), (StatusCode::NOT_FOUND, true));
+        assert_eq!(requests.send(get("/hello")).await.unwrap().status(), StatusCode::OK);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_actor_that_panics_takes_its_connection_along_and_nobody_else() {
+    in_time(async {
+        let tls = Arc::new(development::server_config(certificate(), &[http3::ALPN]).unwrap());
+        let server = Endpoint::builder().listen(LOCALHOST).server_config(tls).shards(1).start().unwrap();
+        let (served, mut connections) = tokio::sync::mpsc::unbounded_channel();
+        let accepting = server.clone();
+        tokio::spawn(async move {
+            while let Some(incoming) = accepting.accept().await {
+                let connection = incoming.accept().unwrap().await.unwrap();
+                served.send(http3::serve_connection(connection, service_fn(answer))).unwrap();
+            }
+        });
+        let client = start_client();
+        let (victim, witness) = (connect(&client, &server).await, connect(&client, &server).await);
+        let mut endless = [victim.send(get("/endless")).await.unwrap(), witness.send(get("/endless")).await.unwrap()];
+        for response in &mut endless {
+            response.body_mut().chunk().await.unwrap().unwrap();
+        }
+        let fallen = connections.recv().await.unwrap();
+        fallen.inject_panic();
+        fallen.ended().await;
+        let [mut lost, mut unharmed] = endless;
+        while let Ok(Some(_)) = lost.body_mut().chunk().await {}
+        let reason = victim.connection().closed().await;
+        assert!(format!("{reason:?}").contains("258"), "H3_INTERNAL_ERROR: {reason:?}");
+        for _ in 0..500 {
+            unharmed.body_mut().chunk().await.unwrap().unwrap();
+        }
+        assert_eq!(witness.send(get("/hello")).await.unwrap().status(), StatusCode::OK);
+        until(|| server.metrics().value("quicast_actor_stops_total", &["http3", "panic"]) == Some(1.0)).await;
     })
     .await;
 }

@@ -20,7 +20,7 @@ use super::bell::{Bell, Source};
 use super::error::Error;
 use super::handle::{Shared, Wish};
 use super::messages::Http3Work;
-use super::port::{ExchangePort, Part, Piece};
+use super::port::{ExchangePort, Held, Part, Piece};
 use super::server::{self, Dispatch};
 use super::streams::{Read, Stream, Streams};
 use crate::api::connection::Connection;
@@ -50,7 +50,7 @@ struct State {
     dispatch: Option<Dispatch>,
     streams: Streams,
     /// Requests that have no stream yet.
-    requests: HashMap<RequestKey, Arc<ExchangePort>, foldhash::fast::FixedState>,
+    requests: HashMap<RequestKey, Held, foldhash::fast::FixedState>,
     /// Streams that are to be opened, by direction.
     openings: [VecDeque<Opening>; 2],
     wakers: Wakers,
@@ -195,6 +195,9 @@ impl State {
                 Source::Closed => self.on_closed(),
             }
             self.drain();
+            if let Source::Stream(id) = source {
+                self.free_if_over(id);
+            }
             if self.over {
                 break;
             }
@@ -248,10 +251,11 @@ impl State {
                 }
             }
         }
-        if let Some(code) = self.streams.get_mut(&id).and_then(Stream::stopped) {
-            self.machine.handle_stop_sending(now, id, code);
+        match self.streams.get_mut(&id).and_then(Stream::stopped) {
+            // What comes of it, the machine says: until then the exchange is known.
+            Some(code) => self.machine.handle_stop_sending(now, id, code),
+            None => self.flush(id),
         }
-        self.flush(id);
     }
 
     fn read_datagrams(&mut self) {
@@ -274,7 +278,7 @@ impl State {
     // ── From the application ─────────────────────────────────────────────────────────────────────────────────────
 
     fn on_exchange(&mut self, id: StreamId) {
-        let Some(port) = self.streams.get(&id).and_then(|stream| stream.exchange.clone()) else { return };
+        let Some(port) = self.port(id).cloned() else { return };
         let wishes = port.take_wishes();
         if wishes.consumed > 0 {
             self.machine.data_consumed(id, wishes.consumed);
@@ -348,7 +352,7 @@ impl State {
         for wish in self.shared.take_wishes() {
             match wish {
                 Wish::Request { head, end, port } => match self.machine.request(*head, end) {
-                    Ok(key) => _ = self.requests.insert(key, port),
+                    Ok(key) => _ = self.requests.insert(key, Held(port)),
                     Err(error) => {
                         use http3::connection::RequestError;
                         port.end(Err(match error {
@@ -362,6 +366,8 @@ impl State {
                 },
                 Wish::AnnounceGoaway => self.machine.announce_goaway(),
                 Wish::Goaway => self.machine.goaway(),
+                #[cfg(feature = "fault-injection")]
+                Wish::Panic => panic!("injected"),
                 Wish::Priority(stream, priority) => _ = self.machine.priority_update(stream, priority),
             }
             self.drain();
@@ -430,10 +436,10 @@ impl State {
         if wrote.bytes > 0 {
             self.machine.handle_sent(now, id, wrote.bytes);
         }
-        if let Some(code) = wrote.stopped {
-            self.machine.handle_stop_sending(now, id, code);
+        match wrote.stopped {
+            Some(code) => self.machine.handle_stop_sending(now, id, code),
+            None => self.free_if_over(id),
         }
-        self.free_if_over(id);
     }
 
     fn on_event(&mut self, event: Event) {
@@ -441,7 +447,7 @@ impl State {
             Event::Request { stream, head, priority } => self.on_request(stream, *head, priority),
             Event::RequestOpened { key, stream } => {
                 if let Some(port) = self.requests.remove(&key) {
-                    let waits = port.begin(stream);
+                    let waits = port.0.begin(stream);
                     if let Some(held) = self.streams.get_mut(&stream) {
                         held.exchange = Some(port);
                     }
@@ -451,7 +457,7 @@ impl State {
                 }
             }
             Event::RequestFailed { key, reason } => {
-                if let Some(port) = self.requests.remove(&key) {
+                if let Some(Held(port)) = &self.requests.remove(&key) {
                     let error = Error::from(reason);
                     port.end_send(error.clone());
                     port.end(Err(error));
@@ -475,7 +481,10 @@ impl State {
                 self.with_port(stream, |port| port.end(Ok(())));
                 self.free_if_over(stream);
             }
-            Event::SendStopped { stream, code } => self.with_port(stream, |port| port.end_send(Error::Stopped(code))),
+            Event::SendStopped { stream, code } => {
+                self.with_port(stream, |port| port.end_send(Error::Stopped(code)));
+                self.free_if_over(stream);
+            }
             Event::Writable { stream } => {
                 if let Some(port) = self.port(stream).cloned() {
                     self.send(stream, &port);
@@ -498,13 +507,13 @@ impl State {
         request.extensions_mut().insert(priority);
         let task = dispatch(request, port.clone());
         if let Some(held) = self.streams.get_mut(&stream) {
-            held.exchange = Some(port);
+            held.exchange = Some(Held(port));
             held.task = Some(task);
         }
     }
 
     fn port(&self, stream: StreamId) -> Option<&Arc<ExchangePort>> {
-        self.streams.get(&stream)?.exchange.as_ref()
+        self.streams.get(&stream)?.exchange.as_ref().map(|Held(port)| port)
     }
 
     fn with_port(&self, stream: StreamId, work: impl FnOnce(&ExchangePort)) {
@@ -525,7 +534,7 @@ impl State {
         if let Some(task) = stream.task.take() {
             task.abort();
         }
-        if let Some(port) = stream.exchange.take() {
+        if let Some(Held(port)) = &stream.exchange.take() {
             port.end_send(error.clone());
             port.end(Err(error.clone()));
         }
@@ -538,9 +547,9 @@ impl State {
             self.forget(id, error);
         }
         let requests = std::mem::take(&mut self.requests);
-        requests.into_values().for_each(|port| {
-            port.end_send(error.clone());
-            port.end(Err(error.clone()));
+        requests.into_values().for_each(|held| {
+            held.0.end_send(error.clone());
+            held.0.end(Err(error.clone()));
         });
     }
 }

@@ -21,6 +21,9 @@ pub(crate) enum Wish {
     AnnounceGoaway,
     /// The second.
     Goaway,
+    /// The actor is to panic, to show what that costs.
+    #[cfg(feature = "fault-injection")]
+    Panic,
     /// A response is to come sooner or later than was said.
     #[expect(dead_code, reason = "the client's interface does not offer it yet")]
     Priority(StreamId, Priority),

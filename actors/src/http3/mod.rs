@@ -1,4 +1,4 @@
-//! HTTP/3 (RFC 9114) over [`Connection`](crate::Connection)s: servers and clients.
+//! HTTP/3 (RFC 9114) over [`Connection`]s: servers and clients.
 //!
 //! A server is any [`tower_service::Service`] of [`http::Request`]s, such as an `axum::Router`:
 //!
@@ -145,6 +145,12 @@ impl ServedConnection {
     /// Waits for the end of the connection.
     pub async fn ended(&self) {
         self.shared.ended().await;
+    }
+
+    /// Makes the actor panic, to show what that costs. Only in builds with fault injection.
+    #[cfg(feature = "fault-injection")]
+    pub fn inject_panic(&self) {
+        self.shared.wish(Wish::Panic);
     }
 
     /// Ends the connection gracefully (RFC 9114 §5.2): requests that are on their way within a round trip are answered,

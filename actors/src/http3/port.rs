@@ -91,6 +91,17 @@ struct State {
     wishes: Wishes,
 }
 
+/// The actor's hold on a port: when it is gone, whatever became of the actor, nobody waits in vain.
+#[derive(Debug)]
+pub(crate) struct Held(pub(crate) Arc<ExchangePort>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.end_send(Error::Cancelled);
+        self.0.end(Err(Error::Cancelled));
+    }
+}
+
 impl ExchangePort {
     pub(crate) fn new(bell: Arc<Bell>, stream: Option<StreamId>) -> Arc<Self> {
         Arc::new(Self { bell, state: Mutex::new(State { stream, ..State::default() }) })

@@ -1,14 +1,13 @@
 //! The transport's streams of an HTTP/3 connection, as its actor holds them.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use codec::StreamId;
 use tokio::task::AbortHandle;
 
-use super::port::ExchangePort;
+use super::port::Held;
 use crate::api::recv_stream::RecvStream;
 use crate::api::send_stream::SendStream;
 use crate::port::{ReceiveEnd, SendEnd, WriteRefusal};
@@ -26,7 +25,7 @@ pub(super) struct Stream {
     unsent: VecDeque<(Bytes, bool)>,
     /// All that comes has come.
     ended: bool,
-    pub(super) exchange: Option<Arc<ExchangePort>>,
+    pub(super) exchange: Option<Held>,
     /// The service that answers.
     pub(super) task: Option<AbortHandle>,
 }
@@ -154,6 +153,6 @@ impl Stream {
     pub(super) fn is_over(&self) -> bool {
         self.send.is_none()
             && (self.ended || self.receive.is_none())
-            && self.exchange.as_ref().is_none_or(|exchange| exchange.is_over())
+            && self.exchange.as_ref().is_none_or(|Held(exchange)| exchange.is_over())
     }
 }

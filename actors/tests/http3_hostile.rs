@@ -1,0 +1,275 @@
+//! HTTP/3 against peers that mean harm, or vanish, and under weight: what is written by hand here, no client of ours says.
+
+#![cfg(feature = "http3")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends where it fails")]
+
+mod support;
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body, Frame};
+use http_body_util::{BodyExt as _, Empty};
+use quicast::http3::{self, Code, RecvBody, RequestSender};
+use quicast::tls::development;
+use quicast::{CloseReason, Connection, Endpoint, SendStream};
+use support::*;
+use tower::service_fn;
+
+/// So many bytes, in pieces of a static one.
+struct Zeros(u64);
+
+static PIECE: [u8; 64 * 1024] = [0; 64 * 1024];
+
+impl Body for Zeros {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let length = self.0.min(PIECE.len() as u64);
+        self.0 -= length;
+        let piece = Bytes::from_static(&PIECE[..length as usize]);
+        Poll::Ready((length > 0).then_some(Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// Services that run now.
+static RUNNING: AtomicUsize = AtomicUsize::new(0);
+
+struct Running;
+
+impl Running {
+    fn new() -> Self {
+        RUNNING.fetch_add(1, Ordering::SeqCst);
+        Self
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        RUNNING.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// `/N`: N bytes. `/count`: the number of bytes that came. `/never`: no answer.
+async fn answer(request: Request<RecvBody>) -> Result<Response<Zeros>, Infallible> {
+    let _running = Running::new();
+    let path = request.uri().path().trim_start_matches('/').to_owned();
+    if path == "never" {
+        std::future::pending::<()>().await;
+    }
+    if path == "count" {
+        let (mut body, mut count) = (request.into_body(), 0);
+        while let Ok(Some(bytes)) = body.chunk().await {
+            count += bytes.len() as u64;
+        }
+        return Ok(Response::builder().header("x-count", count).body(Zeros(0)).unwrap());
+    }
+    Ok(Response::new(Zeros(path.parse().unwrap_or(0))))
+}
+
+fn start_server() -> Endpoint {
+    let tls = Arc::new(development::server_config(certificate(), &[http3::ALPN]).unwrap());
+    let server = Endpoint::builder().listen(LOCALHOST).server_config(tls).shards(1).start().unwrap();
+    tokio::spawn(http3::serve(server.clone(), service_fn(answer)));
+    server
+}
+
+fn start_client() -> Endpoint {
+    let tls = Arc::new(development::client_config(certificate().chain(), &[http3::ALPN]).unwrap());
+    Endpoint::builder().listen(LOCALHOST).client_config(tls).start().unwrap()
+}
+
+async fn connect(client: &Endpoint, server: &Endpoint) -> RequestSender {
+    http3::connect(client.connect(server.local_addr(), "localhost").await.unwrap()).unwrap()
+}
+
+async fn get(requests: &RequestSender, path: &str) -> Response<RecvBody> {
+    let request = Request::get(format!("https://localhost{path}")).body(Empty::<Bytes>::new()).unwrap();
+    requests.send(request).await.unwrap()
+}
+
+/// A connection that says what a test writes, after empty settings. Its control stream has to stay.
+async fn by_hand(client: &Endpoint, server: &Endpoint) -> (Connection, SendStream) {
+    let connection = client.connect(server.local_addr(), "localhost").await.unwrap();
+    let mut control = connection.open_uni().await.unwrap();
+    control.write_all(b"\x00\x04\x00").await.unwrap();
+    (connection, control)
+}
+
+/// HEADERS of GET https://localhost and a path, by the static table alone (RFC 9204 §4.5).
+fn headers(path: &str) -> Vec<u8> {
+    let mut section = b"\x00\x00\xd1\xd7\x50\x09localhost\x51".to_vec();
+    section.push(path.len() as u8);
+    section.extend_from_slice(path.as_bytes());
+    [&[0x01, section.len() as u8][..], &section].concat()
+}
+
+async fn closed_with(connection: &Connection) -> Code {
+    match connection.closed().await {
+        CloseReason::PeerApplication { code, .. } => Code(code),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gibibyte_goes_down_and_up_in_little_memory() {
+    const BYTES: u64 = 1 << 30;
+    // What a connection's windows and queues may hold at both ends, and much less than what is moved.
+    const ROOM: u64 = 128 << 20;
+    let (server, client) = (start_server(), start_client());
+    let requests = connect(&client, &server).await;
+    let before = resident();
+    let mut body = get(&requests, &format!("/{BYTES}")).await.into_body();
+    let mut count = 0;
+    while let Some(bytes) = body.chunk().await.unwrap() {
+        count += bytes.len() as u64;
+        if count % (64 << 20) < bytes.len() as u64 {
+            assert!(resident() < before + ROOM, "{} bytes more after {count}", resident() - before);
+        }
+    }
+    assert_eq!(count, BYTES);
+    let request = Request::post("https://localhost/count").body(Zeros(BYTES)).unwrap();
+    let response = requests.send(request).await.unwrap();
+    assert_eq!(response.headers()["x-count"], BYTES.to_string());
+    assert!(resident() < before + ROOM, "{} bytes more", resident() - before);
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_in_the_middle_leaves_nothing_behind() {
+    in_time(async {
+        let (server, client) = (start_server(), start_client());
+        let requests = connect(&client, &server).await;
+        let mut bodies = Vec::new();
+        // As many as the connection's window has room for: who does not read holds it.
+        for _ in 0..2 {
+            let mut response = get(&requests, "/1000000000").await;
+            response.body_mut().chunk().await.unwrap();
+            bodies.push(response);
+        }
+        requests.connection().close(0x10c, b"gone");
+        server.wait_idle().await;
+        assert_eq!(server.connections().len(), 0);
+        until(|| server.metrics().sum("quicast_streams") == Some(0.0)).await;
+        until(|| server.metrics().sum("quicast_connection_buffered_bytes") == Some(0.0)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn requests_that_are_cancelled_as_fast_as_they_are_made_end_the_connection_and_no_other() {
+    in_time(async {
+        let (server, client) = (start_server(), start_client());
+        let witness = connect(&client, &server).await;
+        let (connection, _control) = by_hand(&client, &server).await;
+        let cancelled = Code::H3_REQUEST_CANCELLED.0;
+        for _ in 0..1_000 {
+            let Ok((mut send, mut receive)) = connection.open_bi().await else { break };
+            if send.write_all(&headers("/never")).await.is_err() {
+                break;
+            }
+            let _over = send.reset(cancelled);
+            receive.stop(cancelled);
+            assert_eq!(get(&witness, "/10").await.into_body().collect().await.unwrap().to_bytes().len(), 10);
+        }
+        assert_eq!(closed_with(&connection).await, Code::H3_EXCESSIVE_LOAD);
+        until(|| RUNNING.load(Ordering::SeqCst) == 0).await;
+        assert_eq!(get(&witness, "/10").await.into_body().collect().await.unwrap().to_bytes().len(), 10);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn empty_frames_without_end_are_too_much() {
+    in_time(async {
+        let (server, client) = (start_server(), start_client());
+        let (connection, _control) = by_hand(&client, &server).await;
+        let (mut send, _receive) = connection.open_bi().await.unwrap();
+        send.write_all(&headers("/count")).await.unwrap();
+        // DATA without content.
+        let flood = [0x00, 0x00].repeat(5_000);
+        let _closed_meanwhile = send.write_all(&flood).await;
+        assert_eq!(closed_with(&connection).await, Code::H3_EXCESSIVE_LOAD);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_section_that_unfolds_to_too_much_is_refused_and_the_connection_goes_on() {
+    in_time(async {
+        let (server, client) = (start_server(), start_client());
+        let (connection, _control) = by_hand(&client, &server).await;
+        let (mut send, mut receive) = connection.open_bi().await.unwrap();
+        // Ten thousand times the static table's `accept-encoding: gzip, deflate, br`, a byte each.
+        let section = [&b"\x00\x00\xd1\xd7\xc1"[..], &[0xdf; 10_000]].concat();
+        let length = (0x4000 | section.len() as u16).to_be_bytes();
+        send.write_all(&[&[0x01][..], &length, &section].concat()).await.unwrap();
+        drop(send.finish());
+        // 431 (Request Header Fields Too Large), a literal: RFC 9204's table has none.
+        let answer = receive.read_to_end(1_000).await.unwrap();
+        assert_eq!(answer.first(), Some(&0x01), "HEADERS");
+        // Huffman has no shorter form of three digits than "431" itself, or has: either way the machine's tests know.
+        let (mut send, mut receive) = connection.open_bi().await.unwrap();
+        send.write_all(&headers("/10")).await.unwrap();
+        drop(send.finish());
+        assert!(receive.read_to_end(1_000).await.unwrap().ends_with(&[0; 10]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn more_streams_that_wait_for_the_table_than_permitted_end_the_connection() {
+    in_time(async {
+        let (server, client) = (start_server(), start_client());
+        let witness = connect(&client, &server).await;
+        let (connection, _control) = by_hand(&client, &server).await;
+        // A required insert count of one, and an encoder stream that never inserts (RFC 9204 §4.5.1).
+        let blocked = b"\x01\x03\x02\x00\x80";
+        let mut streams = Vec::new();
+        for _ in 0..17 {
+            let Ok((mut send, receive)) = connection.open_bi().await else { break };
+            let _closed_meanwhile = send.write_all(blocked).await;
+            streams.push((send, receive));
+        }
+        assert_eq!(closed_with(&connection).await, Code::QPACK_DECOMPRESSION_FAILED);
+        assert_eq!(get(&witness, "/10").await.into_body().collect().await.unwrap().to_bytes().len(), 10);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_that_waits_for_the_table_stays_charged_to_the_peer() {
+    in_time(async {
+        let (server, client) = (start_server(), start_client());
+        let (connection, _control) = by_hand(&client, &server).await;
+        let (mut send, _receive) = connection.open_bi().await.unwrap();
+        send.write_all(b"\x01\x03\x02\x00\x80").await.unwrap();
+        // What follows is held unread: no credit comes back for it, so writing comes to an end before this much.
+        let piece = Bytes::from_static(&PIECE);
+        let mut written = 0;
+        while let Ok(result) =
+            tokio::time::timeout(std::time::Duration::from_millis(500), send.write_chunk(piece.clone())).await
+        {
+            result.unwrap();
+            written += piece.len();
+            assert!(written < 64 << 20, "credit is returned for what is held");
+        }
+        assert_eq!(connection.close_reason(), None);
+    })
+    .await;
+}
