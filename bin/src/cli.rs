@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use quicast::Algorithm;
 
+use crate::get::arguments::Get;
 use crate::perf::arguments::Perf;
 use crate::units::{Close, parse_busy_poll, parse_bytes};
 
@@ -18,7 +19,7 @@ pub(crate) struct Cli {
 }
 
 const AFTER_HELP: &str = "\
-Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted; `get` has curl's.
 Environment:
   RUST_LOG       what is logged, for example quicast=debug
   SSLKEYLOGFILE  where to append the TLS secrets, for Wireshark
@@ -28,6 +29,8 @@ Environment:
 pub(crate) enum Command {
     /// Serve files and echoes, with metrics on an admin address.
     Serve(Serve),
+    /// Fetch and send over HTTP/3, like curl.
+    Get(Box<Get>),
     /// Send to a server that echoes, and measure; or fetch a file with hq-interop.
     Echo(Echo),
     /// Measure throughput, latency, handshakes and memory between a client and a server of this program.

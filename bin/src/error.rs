@@ -19,6 +19,10 @@ enum Kind {
     Closed,
     Usage,
     Interrupted,
+    /// A code of its own, which the command's help explains.
+    Coded(u8),
+    /// Likewise, and it has been told.
+    Told(u8),
 }
 
 impl Failure {
@@ -42,6 +46,16 @@ impl Failure {
         Self::new(Kind::Interrupted, "interrupted")
     }
 
+    /// The command could not be carried out, and its help says what this exit code means.
+    pub(crate) fn coded(code: u8, message: impl fmt::Display) -> Self {
+        Self::new(Kind::Coded(code), message)
+    }
+
+    /// Everything has been said; what is left is the exit code.
+    pub(crate) fn told(code: u8) -> Self {
+        Self::new(Kind::Told(code), "failed")
+    }
+
     fn new(kind: Kind, message: impl fmt::Display) -> Self {
         Self { message: message.to_string(), kind }
     }
@@ -49,18 +63,19 @@ impl Failure {
     /// Says it on standard error. An interrupted user knows already.
     pub(crate) fn tell(&self) {
         match self.kind {
-            Kind::Failed | Kind::Usage => out::note(format_args!("quicast: {self}")),
+            Kind::Failed | Kind::Usage | Kind::Coded(_) => out::note(format_args!("quicast: {self}")),
             Kind::Closed => out::note(self),
-            Kind::Interrupted => {}
+            Kind::Interrupted | Kind::Told(_) => {}
         }
     }
 
-    /// 1, 2 or 130.
+    /// 1, 2 or 130, or the code that the command's help explains.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self.kind {
             Kind::Failed | Kind::Closed => 1,
             Kind::Usage => 2,
             Kind::Interrupted => 130,
+            Kind::Coded(code) | Kind::Told(code) => code,
         })
     }
 }

@@ -6,6 +6,7 @@
 //! ```text
 //! cli ─▶ serve ─▶ services::{echo, hq, perf}     admin: /metrics, the page, the connections
 //!     │      └──▶ tcp ─▶ site                     the pages, files and tests of HTTP
+//!     ├▶ get   ─▶ transfer ─▶ connections, upload, save ─▶ report
 //!     ├▶ echo  ─▶ transfer, datagrams, fetch, pipe ─▶ report
 //!     ├▶ perf  ─▶ server ─▶ services::perf
 //!     │        └▶ client ─▶ bulk, requests, handshakes, idle, datagrams ─▶ report, plot
@@ -21,6 +22,7 @@ mod demo;
 mod echo;
 mod endpoint;
 mod error;
+mod get;
 mod keylog;
 mod out;
 mod perf;
@@ -71,6 +73,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
     let ended = runtime.block_on(async {
         match cli.command {
             Command::Serve(arguments) => serve::run(arguments).await,
+            Command::Get(arguments) => get::run(*arguments).await,
             Command::Echo(arguments) => echo::run(arguments).await,
             Command::Perf(arguments) => perf::run(arguments).await,
             Command::Demo(arguments) => demo::run(arguments).await,

@@ -19,13 +19,19 @@ impl Progress {
     pub(crate) fn bytes(total: u64, quiet: bool) -> Self {
         let visible = !quiet && std::io::stderr().is_terminal();
         let target = if visible { ProgressDrawTarget::stderr_with_hz(10) } else { ProgressDrawTarget::hidden() };
-        let (length, template) = match total {
-            0 => (None, "{binary_bytes:>12} {msg}"),
-            total => (Some(total), "[{bar:30}] {binary_bytes}/{binary_total_bytes}  {msg}  eta {eta}"),
-        };
-        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        let bar = ProgressBar::with_draw_target(length, target).with_style(style.progress_chars("#>-"));
+        let bar = ProgressBar::with_draw_target(None, target).with_style(style(total));
+        if total > 0 {
+            bar.set_length(total);
+        }
         Self { bar, started: std::time::Instant::now() }
+    }
+
+    /// It is known by now how many there will be.
+    pub(crate) fn expect(&self, total: u64) {
+        if !self.bar.is_hidden() && self.bar.length().unwrap_or(0) != total {
+            self.bar.set_style(style(total));
+            self.bar.set_length(total);
+        }
     }
 
     /// So many bytes are done, and this is how the connection is.
@@ -45,8 +51,23 @@ impl Progress {
         ));
     }
 
+    /// Writes something while the bar is not in the way.
+    pub(crate) fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
+        self.bar.suspend(write)
+    }
+
     /// Takes the bar away.
     pub(crate) fn clear(&self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// 0: nobody knows the end.
+fn style(total: u64) -> ProgressStyle {
+    let template = match total {
+        0 => "{binary_bytes:>12} {msg}",
+        _ => "[{bar:30}] {binary_bytes}/{binary_total_bytes}  {msg}  eta {eta}",
+    };
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    style.progress_chars("#>-")
 }

@@ -42,19 +42,23 @@ pub(crate) fn tls_config(
     alpn: &str,
     tuning: &Tuning,
 ) -> Result<ClientConfig, Failure> {
-    let protocols = [alpn.as_bytes()];
-    let refused = |error: tls::CertificateError| Failure::failed(format_args!("TLS settings: {error}"));
-    let mut config = match trust {
-        Trust::Anybody => tls::development::insecure_client_config(&protocols).map_err(refused)?,
-        Trust::These(file) => tls::development::client_config(&certificate::roots(file)?, &protocols)
-            .map_err(|error| Failure::failed(format_args!("--cacert {}: {error}", file.display())))?,
-        Trust::Certificate(own) => tls::development::client_config(&[own], &protocols).map_err(refused)?,
-        Trust::Machine => machine(server, &protocols)?,
-    };
+    let mut config = trusting(server, trust, &[alpn.as_bytes()])?;
     if let Some(log) = keylog::open(tuning.keylog.as_deref())? {
         config.key_log = log;
     }
     Ok(config)
+}
+
+/// The settings of TLS for a client that believes these.
+pub(crate) fn trusting(server: &Server, trust: Trust<'_>, protocols: &[&[u8]]) -> Result<ClientConfig, Failure> {
+    let refused = |error: tls::CertificateError| Failure::failed(format_args!("TLS settings: {error}"));
+    match trust {
+        Trust::Anybody => tls::development::insecure_client_config(protocols).map_err(refused),
+        Trust::These(file) => tls::development::client_config(&certificate::roots(file)?, protocols)
+            .map_err(|error| Failure::failed(format_args!("--cacert {}: {error}", file.display()))),
+        Trust::Certificate(own) => tls::development::client_config(&[own], protocols).map_err(refused),
+        Trust::Machine => machine(server, protocols),
+    }
 }
 
 fn machine(server: &Server, protocols: &[&[u8]]) -> Result<ClientConfig, Failure> {
@@ -198,7 +202,7 @@ fn refused(address: SocketAddr, reason: &CloseReason, protocol: &[u8]) -> Failur
 }
 
 /// What rustls says of a certificate, in words for the user.
-fn advice(detail: &str) -> Option<String> {
+pub(crate) fn advice(detail: &str) -> Option<String> {
     let what = detail.contains("certificate").then_some(detail)?;
     let is = |words: &[&str]| words.iter().any(|word| what.contains(word));
     Some(if is(&["UnknownIssuer"]) {
