@@ -23,8 +23,13 @@ pub(crate) async fn talk(sender: &RequestSender, authority: &str, path: &str) ->
     let upgraded = upgraded.ok_or_else(|| format!("the WebSocket is refused: {}", head.status()))?;
     let mut socket = WebSocketStream::from_raw_socket(upgraded, Role::Client, None).await;
     let pattern: Vec<u8> = (0..=255).cycle().take(77_000).collect();
-    let messages =
-        [Message::text("one"), Message::binary("zwei, höflich"), Message::text(""), Message::binary(pattern), Message::text("the last")];
+    let messages = [
+        Message::text("one"),
+        Message::binary("zwei, höflich"),
+        Message::text(""),
+        Message::binary(pattern),
+        Message::text("the last"),
+    ];
     for (number, message) in messages.iter().enumerate() {
         socket.send(message.clone()).await?;
         let back = socket.next().await.ok_or("the stream ended before its WebSocket did")??;
