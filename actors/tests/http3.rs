@@ -87,6 +87,19 @@ fn get(path: &str) -> Request<Empty<Bytes>> {
 }
 
 #[tokio::test]
+async fn all_requests_are_answered_however_many_wait_for_a_stream() {
+    in_time(async {
+        let (server, client) = (start_server(), start_client());
+        let requests = connect(&client, &server).await;
+        let many = (0..2 * ::http3::limits::PENDING_REQUESTS).map(|_| requests.send(get("/hello")));
+        for response in futures_util::future::join_all(many).await {
+            assert_eq!(response.unwrap().into_body().collect().await.unwrap().to_bytes(), "hello");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn requests_are_answered_with_content_trailers_and_hints() {
     in_time(async {
         let (server, client) = (start_server(), start_client());

@@ -61,7 +61,7 @@ pub const PRIORITY_VALUE: usize = 256;
 /// that are too large to be of use (RFC 9297 §3.5).
 pub const CAPSULE: u64 = 64 * 1024;
 
-/// Our own requests that wait for a stream; more are refused.
+/// Our own requests that wait for a stream; more are refused ([`may_request`](crate::Connection::may_request) asks).
 pub const PENDING_REQUESTS: usize = 1024;
 
 /// The bounds that are counted, one name each: the label of `quicast_limit_hits_total{limit}`.

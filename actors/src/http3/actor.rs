@@ -56,6 +56,8 @@ struct State {
     wakers: Wakers,
     /// Reused from turn to turn.
     sources: Vec<Source>,
+    /// Whether so many requests wait for a stream that the machine took no further ones.
+    held_back: bool,
     over: bool,
 }
 
@@ -105,6 +107,7 @@ impl Http3Actor {
             openings: Default::default(),
             wakers,
             sources: Vec::new(),
+            held_back: false,
             over: false,
         };
         let actor = Self { state: Guarded::new(state), connection, shared, meter, alarm: None, panicked: false };
@@ -203,6 +206,9 @@ impl State {
             }
         }
         self.sources = sources;
+        if self.held_back && self.machine.may_request() && !self.over {
+            self.on_wishes();
+        }
     }
 
     // ── From the transport ───────────────────────────────────────────────────────────────────────────────────────
@@ -349,7 +355,7 @@ impl State {
     }
 
     fn on_wishes(&mut self) {
-        for wish in self.shared.take_wishes() {
+        while let Some(wish) = self.shared.next_wish(self.machine.may_request()) {
             match wish {
                 Wish::Request { head, end, port } => match self.machine.request(*head, end) {
                     Ok(key) => _ = self.requests.insert(key, Held(port)),
@@ -372,6 +378,7 @@ impl State {
             }
             self.drain();
         }
+        self.held_back = !self.machine.may_request();
     }
 
     // ── From the machine ─────────────────────────────────────────────────────────────────────────────────────────

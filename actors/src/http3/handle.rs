@@ -1,5 +1,6 @@
 //! [`Shared`]: what the handles of an HTTP/3 connection share with its actor.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -38,7 +39,7 @@ pub(crate) struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    wishes: Vec<Wish>,
+    wishes: VecDeque<Wish>,
     settings: Option<Settings>,
     going_away: bool,
     ended: bool,
@@ -51,12 +52,17 @@ impl Shared {
     }
 
     pub(crate) fn wish(&self, wish: Wish) {
-        self.state.lock().wishes.push(wish);
+        self.state.lock().wishes.push_back(wish);
         self.bell.ring(Source::Wishes);
     }
 
-    pub(crate) fn take_wishes(&self) -> Vec<Wish> {
-        std::mem::take(&mut self.state.lock().wishes)
+    /// The next wish. A request waits here, and what comes after it, until the machine takes one.
+    pub(crate) fn next_wish(&self, may_request: bool) -> Option<Wish> {
+        let mut state = self.state.lock();
+        match state.wishes.front() {
+            Some(Wish::Request { .. }) if !may_request => None,
+            _ => state.wishes.pop_front(),
+        }
     }
 
     pub(crate) fn on_settings(&self, settings: Settings) {
@@ -69,7 +75,7 @@ impl Shared {
 
     /// The actor is over.
     pub(crate) fn end(&self) {
-        let mut left = Vec::new();
+        let mut left = VecDeque::new();
         self.change(|state| {
             state.ended = true;
             left = std::mem::take(&mut state.wishes);

@@ -1,5 +1,6 @@
 //! `/ws`: a WebSocket that sends each message back (RFC 6455; over HTTP/2, RFC 8441; over HTTP/3, RFC 9220).
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use axum::http::header::{
 use axum::http::{HeaderValue, Method, StatusCode, Version};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::{SinkExt as _, StreamExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
@@ -140,21 +142,30 @@ async fn serve(tunnel: Tunnel, mut cue: Cue, _place: OwnedSemaphorePermit) {
         () = cue.reached(Stage::Draining) => Some((CloseCode::Away, "the server stops")),
         good_bye = exchange(&mut socket) => good_bye,
     };
-    if let Some((code, reason)) = good_bye {
-        let close = Some(CloseFrame { code, reason: reason.into() });
-        // The client answers with its own close; it need not.
-        let leave = async {
-            socket.close(close).await.ok();
+    let leave = async {
+        if let Some((code, reason)) = good_bye {
+            // The client answers with its own close; it need not.
+            socket.close(Some(CloseFrame { code, reason: reason.into() })).await.ok();
             while let Some(Ok(_)) = socket.next().await {}
-        };
-        tokio::select! {
-            _ = timeout(GOOD_BYE, leave) => {}
-            () = cue.reached(Stage::Stopping) => {}
         }
+        end(socket.into_inner()).await.ok();
+    };
+    tokio::select! {
+        _ = timeout(GOOD_BYE, leave) => {}
+        () = cue.reached(Stage::Stopping) => {}
     }
 }
 
-/// How long a client may take to answer a close.
+/// Ends our half of the stream, and waits for the end of the client's: who lets go of a stream before it is over tells the
+/// other side to stop sending (over HTTP/3) or resets it (over TCP), and that is an error there, after an orderly close.
+async fn end(mut stream: Box<dyn Stream>) -> io::Result<()> {
+    stream.shutdown().await?;
+    let mut rest = [0; 512];
+    while stream.read(&mut rest).await? > 0 {}
+    Ok(())
+}
+
+/// How long a client may take to answer a close, and to end the stream.
 const GOOD_BYE: Duration = Duration::from_secs(3);
 
 /// Nothing is read while the client takes nothing. Why we leave, if it is not the client who does.

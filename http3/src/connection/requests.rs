@@ -95,13 +95,18 @@ impl Connection {
         if end && promise(&head).finished().is_err() {
             return Err(RequestError::ContentLength);
         }
-        if self.pending.len() >= limits::PENDING_REQUESTS {
+        if !self.may_request() {
             self.on_limit(Limit::PendingRequests);
             return Err(RequestError::TooMany);
         }
         let key = self.pending.add(head, end);
         self.outbox.push(Output::Open(Opening::Request(key)));
         Ok(key)
+    }
+
+    /// Whether one more request may wait for its stream ([`limits::PENDING_REQUESTS`]).
+    pub fn may_request(&self) -> bool {
+        self.pending.len() < limits::PENDING_REQUESTS
     }
 
     /// Gives up a request that has no stream yet. No event follows.

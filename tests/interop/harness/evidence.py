@@ -1,5 +1,6 @@
 """What the packets on the wire must show. Each returns a detail, or raises Failed."""
 
+from . import qpack
 from .runner import Failed
 from .wire import PATH_CHALLENGE, PATH_RESPONSE, VERSION_1, Packet
 
@@ -82,3 +83,27 @@ def of_version_negotiation(packets: list[Packet]) -> str:
     if not any(packet.kind == "handshake" and packet.version != offered for packet in packets):
         raise Failed("there was no handshake with another version")
     return "offered " + f"{offered:#x}, answered " + ",".join(f"{version:#x}" for version in answers[0].versions)
+
+
+def of_dynamic_table(packets: list[Packet], by_client: bool, by_server: bool) -> str:
+    """Who can, where the other side permits it, inserted fields into its table, and had sections acknowledged that refer to them (RFC 9204, section 4)."""
+    if not any(packet.frames for packet in packets if packet.kind == "1rtt"):
+        raise Failed("no 1-RTT packet could be opened: no key log?")
+    said = {True: qpack.count(packets, True), False: qpack.count(packets, False)}
+    details = []
+    for from_client, name, wanted in ((True, "client", by_client), (False, "server", by_server)):
+        if not qpack.permitted(packets, not from_client):
+            details.append(f"{name} none, since the other side keeps no table")
+            continue
+        if not wanted:
+            details.append(f"{name} none")
+            continue
+        inserted, referred = said[from_client]["insert"], said[not from_client]["acknowledgment"]
+        if not inserted:
+            raise Failed(f"the {name} put nothing into the other side's dynamic table: {dict(said[from_client])}")
+        if not referred:
+            raise Failed(f"the {name} inserted {inserted} fields, and no section that refers to them was acknowledged")
+        details.append(f"{name} {inserted} inserts, {referred} sections")
+    if all("none" in detail for detail in details):
+        raise Failed("neither side can use a dynamic table with the other")
+    return ", ".join(details)

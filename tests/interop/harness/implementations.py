@@ -10,6 +10,7 @@ from .install import CERTIFICATES, FILES
 AUTHORITY, CERTIFICATE, KEY = CERTIFICATES / "ca.pem", CERTIFICATES / "cert.pem", CERTIFICATES / "key.pem"
 # Made by the first quicast server that wants it.
 RESET_KEY = CERTIFICATES / "reset-key"
+MOST_PARALLEL = 300  # of `quicast get`
 OFFERED_VERSION = "0x1a2a3a4a"  # reserved: nobody speaks it
 
 
@@ -20,6 +21,8 @@ class Server:
     retry: bool = False
     key_update: bool = False  # begins a key update on each connection, early
     verbose: bool = False  # says what it receives, where it does not always
+    built_in: bool = False  # HTTP: not only files, but `/echo` and `/ws`, where these exclude each other
+    for_browser: bool = False  # HTTPS on TCP, too, and a certificate whose hash is printed
 
 
 @dataclass
@@ -43,6 +46,10 @@ class Client:
     wait_for_close: bool = False
     offer_version: bool = False
     verbose: bool = False
+    trailers: bool = False  # with what is posted
+    priority: str | None = None  # a field of the requests
+    websocket: str | None = None  # a path
+    one_by_one: bool = False  # the first request is answered before the others are made
 
 
 class Implementation:
@@ -53,7 +60,11 @@ class Implementation:
     has_ready_line = True
     prints_served = False  # a line `served streams=N bytes=M` when a connection has ended
     echoes_stdin = False
-    answers_uploads = False  # with their length and SHA-256
+    roles = ("server", "client")
+    echoes_uploads = False  # HTTP: `/echo` gives back what is posted
+    ready_to_close = "ready"  # what a client prints that waits for the other side's close
+    environment: dict[str, str] = {}
+    has_dynamic_table = False  # inserts fields into the other side's (QPACK)
     own_close: str | None = None  # the code and reason with which it closes, where it cannot be told
     updates_keys_by_itself = False  # after some hundred packets of a connection
 
@@ -116,6 +127,7 @@ class Gtls(Implementation):
     protocols = {"h3"}
     has_ready_line = False
     own_close = "256 "
+    ready_to_close = "HANDSHAKE_DONE(0x1e)"
     reasons = {
         "unidirectional": "HTTP/3 only: nothing comes back on streams of the server",
         "datagrams": "no datagrams in this version",
@@ -139,53 +151,113 @@ class Gtls(Implementation):
 
     def client(self, port: int, wanted: Client) -> list:
         address = f"https://localhost:{port}"
-        if wanted.streams > 1:
-            paths = [f"{address}{wanted.get}/{number}" for number in range(wanted.streams)]
-        else:
-            paths = [address + wanted.get]
-        command = ["gtlsclient", "127.0.0.1", port, *paths, f"--download={wanted.output.parent}", "--exit-on-all-streams-close", "--timeout=10s"]
+        command = ["gtlsclient", "127.0.0.1", port, *[address + path for path in paths(wanted)], f"--download={wanted.output.parent}"]
+        command += ["--exit-on-all-streams-close", "--timeout=10s"]
         command += ["-m", "POST", "-d", wanted.post] if wanted.post else []
-        command += ["--delay-stream=1s"] * wanted.wait_for_reset
+        command += ["--delay-stream=1s"] * wanted.wait_for_reset + ["--delay-stream=9s"] * wanted.wait_for_close
         command += ["--key-update=1ms"] * wanted.key_update + ["--change-local-addr=2ms"] * wanted.rebind + ["-q"] * (not wanted.verbose)
         return command + ["-v", OFFERED_VERSION, "--preferred-versions=v1"] * wanted.offer_version
 
 
-class QuicastH3(Peer):
-    """quicast's library in a driver, for the peer that speaks HTTP/3 only."""
+class Http3Peer(Implementation):
+    """The drivers under peers/ that speak HTTP/3 have the same flags."""
 
     protocols = {"h3"}
-    answers_uploads = True
+    echoes_uploads = True
 
-    def __init__(self) -> None:
-        super().__init__("quicast", [install.QUICAST_H3], install.quicast_h3, {("offer-version", "client"): "it has no flag for it"})
+    def __init__(self, name: str, server: list | None, client: list, installer, cannot: dict | None = None, has_dynamic_table: bool = False) -> None:
+        self.name, self.as_server, self.as_client, self.install = name, server, client, installer
+        self.roles = ("server", "client") if server else ("client",)
+        self.reasons = cannot or {}
+        self.has_dynamic_table = has_dynamic_table
+
+    def cannot(self, case: str, role: str) -> str | None:
+        return self.reasons.get((case, role)) or self.reasons.get(case)
+
+    def server(self, port: int, wanted: Server) -> list:
+        return [*self.as_server, "--listen", f"127.0.0.1:{port}", "--cert", CERTIFICATE, "--key", KEY, "--root", FILES]
 
     def client(self, port: int, wanted: Client) -> list:
-        command = [*self.program, "client", f"127.0.0.1:{port}", "--cacert", AUTHORITY, "--streams", wanted.streams]
+        command = [*self.as_client, f"127.0.0.1:{port}", "--cacert", AUTHORITY]
+        if wanted.get:
+            command += ["--output", wanted.output.parent]
+        for path in paths(wanted):
+            command += ["--path", path]
         for flag, value in [
-            ("--get", wanted.get),
             ("--post", wanted.post),
-            ("--output", wanted.output),
+            ("--priority", wanted.priority),
+            ("--websocket", wanted.websocket),
             ("--close", wanted.close),
             ("--wait-for-close", "yes" if wanted.wait_for_close else None),
         ]:
             if value is not None:
                 command += [flag, value]
+        command += ["--trailers"] * wanted.trailers + ["--one-by-one"] * wanted.one_by_one
         return command + ["--key-update"] * wanted.key_update + ["--rebind"] * wanted.rebind
+
+
+def paths(wanted: Client) -> list[str]:
+    if wanted.get is None:
+        return []
+    return [f"{wanted.get}/{number}" for number in range(wanted.streams)] if wanted.streams > 1 else [wanted.get]
+
+
+class Caddy(Implementation):
+    """Caddy, which is quic-go in what most people run it in."""
+
+    name = "caddy"
+    protocols = {"h3"}
+    has_ready_line = False
+    echoes_uploads = True
+    environment = {"XDG_DATA_HOME": str(install.CACHE / "caddy"), "XDG_CONFIG_HOME": str(install.CACHE / "caddy")}
+    roles = ("server",)
+    reasons = {
+        "h3-trailers": "it has no handler that sends them",
+        "h3-websocket": "it has no handler of its own for them",
+        "h3-dynamic-table": "quic-go has none",
+    }
+
+    def install(self) -> None:
+        install.caddy()
+
+    def cannot(self, case: str, role: str) -> str | None:
+        return self.reasons.get(case)
+
+    def server(self, port: int, wanted: Server) -> list:
+        return [install.CADDY, "run", "--config", install.caddy_config(port, CERTIFICATE, KEY, FILES)]
+
+class Chromium(Implementation):
+    """A browser, with cases of its own; browser.py drives it."""
+
+    name = "chromium"
+    protocols = {"h3"}
+    roles = ("client",)
+
+    def install(self) -> None:
+        install.chromium()
 
 
 class Quicast(Implementation):
     """The command under test. What it has is read from its --help, so that the harness fits each of its builds."""
 
     name = "quicast"
+    # Where it keeps its development certificate.
+    environment = {"XDG_CACHE_HOME": str(install.CACHE)}
+    protocols = {"echo", "hq-interop", "h3"}
     echoes_stdin = True
+    echoes_uploads = True
+    has_dynamic_table = True
 
     def __init__(self, binary: pathlib.Path) -> None:
         self.binary = binary
         self.helps: dict[str, str] = {}
+        # What the command has no flags for is done by its library.
+        self.driver = Http3Peer("quicast", None, [install.QUICAST_H3, "client"], install.quicast_h3)
 
     def install(self) -> None:
         install.quicast(self.binary)
-        self.helps = {name: self._help(*name.split()) for name in ("serve", "echo")}
+        self.driver.install()
+        self.helps = {name: self._help(*name.split()) for name in ("serve", "echo", "get")}
 
     def _help(self, *command: str) -> str:
         try:
@@ -212,14 +284,37 @@ class Quicast(Implementation):
         return None
 
     def server(self, port: int, wanted: Server) -> list:
-        command = [self.binary, "serve", "--listen", f"127.0.0.1:{port}", "--cert", CERTIFICATE, "--key", KEY, "--root", FILES]
+        if wanted.for_browser:
+            # A browser tries ::1 first, and finds HTTP/3 through TCP.
+            return [self.binary, "serve", "--listen", f"localhost:{port}", "--admin", "off"]
+        command = [self.binary, "serve", "--listen", f"127.0.0.1:{port}", "--cert", CERTIFICATE, "--key", KEY]
+        command += [] if wanted.built_in else ["--root", FILES]
         command += ["--retry"] * wanted.retry + ["--key-update"] * wanted.key_update
         for flag, *value in [("--admin", "off"), ("--no-tcp",), ("--reset-key-file", RESET_KEY)]:
             if self.has("serve", flag):
                 command += [flag, *value]
         return command
 
+    def can_get(self, wanted: Client) -> bool:
+        """Whether `quicast get` is there, and has flags for all that is wanted."""
+        acts = wanted.key_update or wanted.rebind or wanted.close or wanted.wait_for_close
+        return bool(self.helps["get"]) and not (acts or wanted.trailers or wanted.websocket or wanted.streams > MOST_PARALLEL)
+
+    def get(self, port: int, wanted: Client) -> list:
+        command = [self.binary, "get", "-s", "-S", "-f", "--cacert", AUTHORITY, "--resolve", f"localhost:{port}:127.0.0.1"]
+        command += ["-O", "--output-dir", wanted.output.parent]
+        if wanted.one_by_one:
+            # Long, and the same in each request: worth an entry of the dynamic table.
+            command += [part for letter in "abc" for part in ("-H", f"x-interop-{letter}: {letter * 40}")]
+        elif wanted.streams > 1:
+            command += ["-Z", "--parallel-max", wanted.streams]
+        command += ["-H", f"priority: {wanted.priority}"] if wanted.priority else []
+        command += ["--data-binary", f"@{wanted.post}"] if wanted.post else []
+        return command + [f"https://localhost:{port}{path}" for path in paths(wanted)]
+
     def client(self, port: int, wanted: Client) -> list:
+        if wanted.protocol == "h3":
+            return self.get(port, wanted) if self.can_get(wanted) else self.driver.client(port, wanted)
         command = [self.binary, "echo", f"127.0.0.1:{port}", "--cacert", AUTHORITY]
         if wanted.get:
             return command + ["--alpn", "hq-interop", "--get", wanted.get, "-o", wanted.output]
@@ -249,5 +344,33 @@ def peers() -> dict[str, Implementation]:
             cannot={"stateless-reset": "aioquic neither sends nor knows stateless resets"},
         ),
         Gtls(),
+    ]
+    return {peer.name: peer for peer in known}
+
+
+def http3_peers() -> dict[str, Implementation]:
+    """Those that are met with HTTP/3; ngtcp2's programs do all their cases with it."""
+    aioquic = [install.PYTHON, "-B", install.PEERS / "aioquic/h3.py"]
+    no_table = "it has none"
+    known = [
+        Http3Peer(
+            "quinn",
+            [install.QUINN_H3, "server"],
+            [install.QUINN_H3, "client"],
+            install.quinn_h3,
+            {"h3-dynamic-table": "h3 has none", "h3-websocket": "h3 does not know this :protocol"},
+        ),
+        Http3Peer("quic-go", [install.QUIC_GO, "h3-server"], [install.QUIC_GO, "h3-client"], install.quic_go, {"h3-dynamic-table": no_table}),
+        Http3Peer("aioquic", [*aioquic, "server"], [*aioquic, "client"], install.aioquic, has_dynamic_table=True),
+        Http3Peer(
+            "pycurl",
+            None,
+            [install.PYTHON, "-B", install.PEERS / "pycurl/peer.py", "client"],
+            install.pycurl,
+            {"h3-trailers": "pycurl cannot send them", "h3-websocket": "libcurl has none over HTTP/3"},
+            has_dynamic_table=True,
+        ),
+        Caddy(),
+        Chromium(),
     ]
     return {peer.name: peer for peer in known}

@@ -1,6 +1,7 @@
 """Gets the pinned peers, the drivers, a certificate and the files to transfer; quick when all is there."""
 
 import hashlib
+import json
 import os
 import pathlib
 import random
@@ -15,6 +16,8 @@ PEERS = HERE / "peers"
 PYTHON = CACHE / "venv/bin/python"
 QUINN = CACHE / "target/release/quinn-peer"
 QUIC_GO = CACHE / "bin/quic-go-peer"
+QUINN_H3 = CACHE / "target/release/quinn-h3-peer"
+CADDY = CACHE / "bin/caddy"
 QUICAST_H3 = CACHE / "target/release/quicast-h3"
 CERTIFICATES = CACHE / "certificates"
 FILES = CACHE / "files"
@@ -26,23 +29,36 @@ class NotInstalled(Exception):
     """A peer could not be had; the text says why."""
 
 
+class NotAvailable(NotInstalled):
+    """Nor is that a failure: its cases are skipped."""
+
+
 def venv() -> None:
-    """The Python packages: of the aioquic peer, and of the harness itself."""
-    requirements = PEERS / "aioquic/requirements.txt"
+    """The Python packages: of the peers, and of the harness itself."""
+    requirements = [PEERS / "aioquic/requirements.txt", PEERS / "pycurl/requirements.txt"]
+    arguments = [argument for file in requirements for argument in ("-r", file)]
 
     def make() -> None:
         run([sys.executable, "-m", "venv", "--clear", CACHE / "venv"])
-        run([PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "-r", requirements])
+        run([PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", *arguments])
 
-    unless_unchanged("venv", [requirements], PYTHON, make)
+    unless_unchanged("venv", requirements, PYTHON, make)
 
 
 def quinn() -> None:
-    folder = PEERS / "quinn"
+    crate("quinn", QUINN)
+
+
+def quinn_h3() -> None:
+    crate("quinn-h3", QUINN_H3)
+
+
+def crate(name: str, product: pathlib.Path) -> None:
+    folder = PEERS / name
     sources = [folder / "Cargo.toml", folder / "Cargo.lock", *folder.glob("src/*.rs")]
     environment = {**os.environ, "CARGO_TARGET_DIR": str(CACHE / "target")}
     command = ["cargo", "build", "--quiet", "--release", "--locked", "--manifest-path", folder / "Cargo.toml"]
-    unless_unchanged("quinn", sources, QUINN, lambda: run(command, environment=environment))
+    unless_unchanged(name, sources, product, lambda: run(command, environment=environment))
 
 
 def quic_go() -> None:
@@ -52,8 +68,42 @@ def quic_go() -> None:
     unless_unchanged("quic-go", sources, QUIC_GO, lambda: run(command, folder=folder))
 
 
+def caddy() -> None:
+    """Caddy, with few of its modules; a minute and a half of a processor's time, once."""
+    folder = PEERS / "caddy"
+    sources = [folder / "go.mod", folder / "go.sum", *folder.glob("*.go")]
+    command = ["go", "build", "-mod=readonly", "-buildvcs=false", "-ldflags=-s -w", "-o", CADDY, "."]
+    try:
+        unless_unchanged("caddy", sources, CADDY, lambda: run(command, folder=folder))
+    except NotInstalled as failure:
+        raise NotAvailable(f"Caddy cannot be built: {failure}") from None
+
+
+def caddy_config(port: int, certificate: pathlib.Path, key: pathlib.Path, root: pathlib.Path) -> pathlib.Path:
+    """Files, and `/echo` with what is posted to it."""
+    echo = {"match": [{"path": ["/echo"]}], "handle": [{"handler": "static_response", "body": "{http.request.body}"}]}
+    files = {"handle": [{"handler": "file_server", "root": str(root)}]}
+    server = {
+        "listen": [f"127.0.0.1:{port}"],
+        "routes": [echo, files],
+        "tls_connection_policies": [{}],
+        "automatic_https": {"disable": True},
+    }
+    config = {
+        "admin": {"disabled": True, "config": {"persist": False}},
+        "apps": {
+            "http": {"servers": {"interop": server}},
+            "tls": {"certificates": {"load_files": [{"certificate": str(certificate), "key": str(key)}]}},
+        },
+    }
+    file = CACHE / "caddy" / f"{port}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(config))
+    return file
+
+
 def quicast_h3() -> None:
-    """The driver that gives quicast's library HTTP/3. Cargo knows whether the library has changed; its lock file follows the library's dependencies."""
+    """The driver on `quicast::http3`. Cargo knows whether the library has changed; its lock file follows the library's dependencies."""
     environment = {**os.environ, "CARGO_TARGET_DIR": str(CACHE / "target")}
     run(["cargo", "build", "--quiet", "--release", "--manifest-path", PEERS / "quicast-h3/Cargo.toml"], environment=environment)
 
@@ -69,12 +119,21 @@ def gtls() -> None:
     run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", "ngtcp2-client", "ngtcp2-server"], environment=environment)
 
 
+def chromium() -> None:
+    if not shutil.which("chromium"):
+        raise NotAvailable("Chromium is not installed (Debian's package chromium)")
+
+
 def gtlsserver() -> str | None:
     return shutil.which("gtlsserver") or shutil.which("gtlsserver", path="/usr/sbin:/sbin")
 
 
 def aioquic() -> None:
     """Came with the venv."""
+
+
+def pycurl() -> None:
+    """Likewise."""
 
 
 def quicast(binary: pathlib.Path) -> None:

@@ -6,11 +6,19 @@ import signal
 import sys
 import time
 
-from . import install
+from . import browser, http3, install
 from .cases import CASES, PROBES
-from .implementations import Implementation, Peer, Quicast, QuicastH3, peers
+from .implementations import Implementation, Peer, Quicast, http3_peers, peers
 from .processes import end_all
 from .runner import Failed, Run, Skipped
+
+
+HTTP3_CASES = {**http3.CASES, **browser.CASES}
+ALL_CASES = {**CASES, **HTTP3_CASES, **{name: case for name, (_, case) in PROBES.items()}}
+
+
+def names() -> list[str]:
+    return list(dict.fromkeys([*peers(), *http3_peers(), "probe"]))
 
 
 class Tally:
@@ -54,11 +62,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     options.binary = options.binary.resolve()
     for wanted in options.peer or []:
-        if wanted not in (*peers(), "probe"):
-            parser.error(f"no peer {wanted}; there are {', '.join(peers())}, probe")
+        if wanted not in names():
+            parser.error(f"no peer {wanted}; there are {', '.join(names())}")
     for wanted in options.case or []:
-        if not any(name.startswith(wanted) for name in (*CASES, *PROBES)):
-            parser.error(f"no case {wanted}; there are {', '.join((*CASES, *PROBES))}")
+        if not any(name.startswith(wanted) for name in ALL_CASES):
+            parser.error(f"no case {wanted}; there are {', '.join(ALL_CASES)}")
     return options
 
 
@@ -69,16 +77,25 @@ def list_cases(options: argparse.Namespace) -> int:
 
 
 def plan(options: argparse.Namespace):
-    for peer in [*peers(), "probe"]:
+    for peer in names():
         if options.peer and peer not in options.peer:
             continue
         for role in ("server", "client"):
-            if options.role and role != options.role:
+            known = http3_peers().get(peer) or peers().get(peer)
+            if (options.role and role != options.role) or (known and role not in known.roles):
                 continue
-            cases = CASES if peer != "probe" else [name for name, (own, _) in PROBES.items() if own == role]
+            cases = [name for name, (own, _) in PROBES.items() if own == role] if peer == "probe" else []
+            cases += [*CASES] if peer in peers() else []
+            cases += cases_of_http3(peer)
             for case in cases:
                 if wanted(case, options):
                     yield peer, role, case
+
+
+def cases_of_http3(peer: str) -> list[str]:
+    if peer not in http3_peers():
+        return []
+    return [*browser.CASES] if peer == "chromium" else [*http3.CASES]
 
 
 def wanted(case: str, options: argparse.Namespace) -> bool:
@@ -87,12 +104,11 @@ def wanted(case: str, options: argparse.Namespace) -> bool:
 
 def against_quicast(options: argparse.Namespace) -> int:
     tally = Tally()
-    command, driver = Quicast(options.binary), QuicastH3()
-    known = {**peers(), "probe": Peer("probe", [], lambda: None)}
+    quicast = Quicast(options.binary)
+    known, known_http3 = {**peers(), "probe": Peer("probe", [], lambda: None)}, http3_peers()
     usable: dict[Implementation, bool] = {}
     for name, role, case in plan(options):
-        peer = known[name]
-        quicast = command if command.protocols & peer.protocols else driver
+        peer = (known_http3 if case in HTTP3_CASES else known)[name]
         for needed in (quicast, peer):
             if needed not in usable:
                 usable[needed] = installed(needed, tally)
@@ -106,10 +122,13 @@ def against_quicast(options: argparse.Namespace) -> int:
 def self_test(options: argparse.Namespace) -> int:
     """Every pair of peers that has a protocol in common; the line names the server, its detail the client."""
     tally = Tally()
-    usable = {name: peer for name, peer in peers().items() if (not options.peer or name in options.peer) and installed(peer, tally)}
-    for server in usable.values():
-        for client in usable.values():
-            for case in CASES if server.protocols & client.protocols else ():
+    usable = {}
+    for known, cases in ((http3_peers(), http3.CASES), (peers(), CASES)):
+        usable = {name: peer for name, peer in known.items() if (not options.peer or name in options.peer) and installed(peer, tally)}
+        pairs = [(server, client) for server in usable.values() for client in usable.values()]
+        for server, client in pairs:
+            fit = server.protocols & client.protocols and "server" in server.roles and "client" in client.roles
+            for case in cases if fit and client.name != "chromium" else ():
                 if wanted(case, options):
                     folder = f"self-test/{server.name}-{client.name}-{case}"
                     one(tally, server.name, "server", case, server, client, folder, f"with {client.name}: ")
@@ -125,7 +144,7 @@ def installed(implementation: Implementation, tally: Tally) -> bool:
     try:
         implementation.install()
     except install.NotInstalled as failure:
-        tally.line(implementation.name, "-", "install", "fail", str(failure))
+        tally.line(implementation.name, "-", "install", "skip" if isinstance(failure, install.NotAvailable) else "fail", str(failure))
         return False
     return True
 
@@ -138,7 +157,7 @@ def one(tally: Tally, name: str, role: str, case: str, server: Implementation, c
     run = Run(server, client, folder)
     started = time.monotonic()
     try:
-        detail = (PROBES[case][1] if name == "probe" else CASES[case])(run)
+        detail = ALL_CASES[case](run)
         result = "pass"
     except Skipped as skipped:
         result, detail = "skip", str(skipped)

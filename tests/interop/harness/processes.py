@@ -12,14 +12,20 @@ RUNNING: list["Process"] = []
 class Process:
     """A child whose standard output and error go to files."""
 
-    def __init__(self, arguments: list, log: pathlib.Path, environment: dict | None = None, stdin=subprocess.DEVNULL) -> None:
+    def __init__(self, arguments: list, log: pathlib.Path, environment: dict | None = None, stdin=subprocess.DEVNULL, pass_fds: tuple = ()) -> None:
         self.output = log.with_suffix(".log")
         self.errors = log.with_suffix(".err")
         arguments = [str(argument) for argument in arguments]
         log.with_suffix(".command").write_text(" ".join(arguments) + "\n")
         with open(self.output, "wb") as output, open(self.errors, "wb") as errors:
             self.child = subprocess.Popen(
-                arguments, stdin=stdin, stdout=output, stderr=errors, env={**os.environ, **(environment or {})}, cwd=log.parent
+                arguments,
+                stdin=stdin,
+                stdout=output,
+                stderr=errors,
+                env={**os.environ, **(environment or {})},
+                cwd=log.parent,
+                pass_fds=pass_fds,
             )
         RUNNING.append(self)
 

@@ -37,6 +37,7 @@ class Packet:
     number: int | None = None
     key_phase: int | None = None  # the generation of the keys, not only its lowest bit
     frames: list[int] | None = None  # types
+    streams: list[tuple[int, int, bytes]] = field(default_factory=list)  # of STREAM frames: the stream's id, the offset, the data
 
 
 class Keys:
@@ -171,7 +172,7 @@ class Reader:
             payload = keys.open(header, number, data[offset + length :])
         except InvalidTag:
             return False
-        packet.number, packet.frames = number, frame_types(payload)
+        packet.number, packet.frames = number, frame_types(payload, packet.streams)
         self.largest[space] = max(self.largest.get(space, -1), number)
         return True
 
@@ -222,8 +223,8 @@ def varint(data: bytes, at: int) -> tuple[int, int]:
 PLAIN = {0x1F: 0, 0xAF: 4, 0x01: 0, 0x04: 3, 0x05: 2, 0x10: 1, 0x11: 2, 0x12: 1, 0x13: 1, 0x14: 1, 0x15: 2, 0x16: 1, 0x17: 1, 0x19: 1, 0x1E: 0}
 
 
-def frame_types(payload: bytes) -> list[int]:
-    """The types of the frames; padding is left out, and what comes after an unknown frame."""
+def frame_types(payload: bytes, streams: list[tuple[int, int, bytes]] | None = None) -> list[int]:
+    """The types of the frames; padding is left out, and what comes after an unknown frame. What STREAM frames carry goes to `streams`."""
     types, at = [], 0
     while at < len(payload):
         kind, at = varint(payload, at)
@@ -236,7 +237,7 @@ def frame_types(payload: bytes) -> list[int]:
         elif kind in (0x02, 0x03):
             at = _after_ack(payload, at, kind)
         elif kind == 0x06 or 0x08 <= kind <= 0x0F:
-            at = _after_data(payload, at, kind)
+            at = _after_data(payload, at, kind, streams)
         elif kind == 0x07:
             length, at = varint(payload, at)
             at += length
@@ -265,13 +266,16 @@ def _after_ack(payload: bytes, at: int, kind: int) -> int:
     return at
 
 
-def _after_data(payload: bytes, at: int, kind: int) -> int:
+def _after_data(payload: bytes, at: int, kind: int, streams: list[tuple[int, int, bytes]] | None) -> int:
     """CRYPTO and STREAM frames."""
+    identifier = offset = 0
     if kind != 0x06:
-        _, at = varint(payload, at)
+        identifier, at = varint(payload, at)
     if kind == 0x06 or kind & 0x04:
-        _, at = varint(payload, at)
-    if kind != 0x06 and not kind & 0x02:
-        return len(payload)
-    length, at = varint(payload, at)
+        offset, at = varint(payload, at)
+    length = len(payload) - at
+    if kind == 0x06 or kind & 0x02:
+        length, at = varint(payload, at)
+    if kind != 0x06 and streams is not None:
+        streams.append((identifier, offset, payload[at : at + length]))
     return at + length

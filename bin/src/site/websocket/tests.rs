@@ -86,6 +86,21 @@ async fn what_is_said_comes_back_and_a_ping_is_answered() {
 }
 
 #[tokio::test]
+async fn after_both_closes_the_clients_end_of_the_stream_is_awaited() {
+    let (router, _director) = play();
+    let (request, mut stream) = connect("websocket", THIRTEEN);
+    assert_eq!(router.clone().oneshot(request).await.unwrap().status(), StatusCode::OK);
+    // A masked close without a code; its answer, and the end.
+    stream.write_all(&[0x88, 0x80, 1, 2, 3, 4]).await.unwrap();
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).await.unwrap();
+    assert_eq!(rest, [0x88, 0x00]);
+    // Whoever was told to stop sending could not end its half of the stream.
+    stream.write_all(b"late").await.unwrap();
+    stream.shutdown().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_message_that_is_too_long_ends_it_with_the_code_for_that() {
     let (router, _director) = play();
     let mut client = open(&router).await.unwrap();

@@ -1,4 +1,4 @@
-// A quic-go peer for the interoperability runs: an echo and hq-interop server, and a client for each case.
+// A quic-go peer for the interoperability runs: an echo and hq-interop server, an HTTP/3 server, and clients for each case.
 //
 // Prints one line for what happened; exit code 0 means that it was what the flags asked for.
 package main
@@ -61,13 +61,17 @@ func parse(arguments []string) options {
 }
 
 func main() {
-	err := errors.New("usage: quic-go-peer server|client [HOST:PORT] [--flags]")
+	err := errors.New("usage: quic-go-peer server|client|h3-server|h3-client [HOST:PORT] [--flags]")
 	if len(os.Args) > 1 {
 		switch os.Args[1] {
 		case "server":
 			err = serve(parse(os.Args[2:]))
 		case "client":
 			err = connect(parse(os.Args[2:]))
+		case "h3-server":
+			err = serveHTTP3(parseHTTP3(os.Args[2:]))
+		case "h3-client":
+			err = fetchHTTP3(parseHTTP3(os.Args[2:]))
 		}
 	}
 	if err != nil {

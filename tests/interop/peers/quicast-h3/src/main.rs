@@ -1,26 +1,20 @@
-//! quicast's library under the least HTTP/3 (RFC 9114) that ngtcp2's programs speak to: a file server, and a client for
-//! each case.
+//! A client on `quicast::http3`, for what `quicast get` cannot be told: trailers, WebSockets (RFC 9220), when to update
+//! the keys, where from and how to close.
 //!
-//! It is there to exercise QUIC, not HTTP: it has no dynamic table, takes what it does not know as something to skip, and
-//! checks nothing that only HTTP could notice. Prints one line for what happened; exit code 0 means that it was what the
-//! flags asked for.
+//! Prints a line for each answer, whose body goes to a file named as the last part of the path; exit code 0 means that
+//! all came with status 200.
 
 mod client;
-mod http;
 mod options;
-mod qpack;
-mod server;
+mod requests;
+mod websocket;
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use options::Options;
-use quicast::{CloseReason, Connection};
+use quicast::CloseReason;
 
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
-
-/// Bytes moved on a connection before --key-update, --rebind act.
-pub(crate) const ACT_AFTER: u64 = 32 * 1024;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -28,14 +22,13 @@ async fn main() -> ExitCode {
     let role = arguments.next().unwrap_or_default();
     let outcome = match (role.as_str(), Options::parse(arguments)) {
         (_, Err(failure)) => Err(failure),
-        ("server", Ok(options)) => server::run(&options).await,
         ("client", Ok(options)) => client::run(&options).await,
-        _ => Err("usage: quicast-h3 server|client [HOST:PORT] [--flags]".into()),
+        _ => Err("usage: quicast-h3 client HOST:PORT [--flags]".into()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            println!("failed {failure}");
+            println!("failed {}", with_causes(&*failure));
             ExitCode::FAILURE
         }
     }
@@ -50,16 +43,12 @@ pub(crate) fn describe(reason: &CloseReason) -> String {
     }
 }
 
-/// Updates the keys as soon as that is permitted.
-pub(crate) async fn update_keys(connection: Connection) {
-    for _ in 0..1000 {
-        match connection.force_key_update().await {
-            Ok(()) => {
-                println!("key update");
-                return;
-            }
-            Err(_) => tokio::time::sleep(Duration::from_millis(2)).await,
-        }
+fn with_causes(failure: &dyn std::error::Error) -> String {
+    let mut text = failure.to_string();
+    let mut cause = failure.source();
+    while let Some(next) = cause {
+        text = format!("{text}: {next}");
+        cause = next.source();
     }
-    println!("failed no key update was possible");
+    text
 }

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use crate::Failure;
 
 /// Flags that take no value.
-const SWITCHES: &[&str] = &["retry", "key-update", "rebind"];
+const SWITCHES: &[&str] = &["key-update", "one-by-one", "rebind", "trailers"];
 
 pub(crate) struct Options {
     pub(crate) address: String,
-    values: HashMap<String, String>,
+    values: HashMap<String, Vec<String>>,
 }
 
 impl Options {
@@ -25,7 +25,7 @@ impl Options {
             } else {
                 arguments.next().ok_or(format!("--{name} needs a value"))?
             };
-            options.values.insert(name.to_owned(), value);
+            options.values.entry(name.to_owned()).or_default().push(value);
         }
         Ok(options)
     }
@@ -34,16 +34,17 @@ impl Options {
         self.values.contains_key(name)
     }
 
+    /// Every value that was given.
+    pub(crate) fn all(&self, name: &str) -> &[String] {
+        self.values.get(name).map_or(&[], Vec::as_slice)
+    }
+
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
-        self.values.get(name).map(String::as_str)
+        self.all(name).last().map(String::as_str)
     }
 
     pub(crate) fn required(&self, name: &str) -> Result<&str, Failure> {
         self.text(name).ok_or_else(|| format!("--{name} is missing").into())
-    }
-
-    pub(crate) fn number(&self, name: &str, default: usize) -> Result<usize, Failure> {
-        self.text(name).map_or(Ok(default), |text| Ok(text.parse()?))
     }
 }
 
