@@ -33,7 +33,10 @@ pub(super) struct Report {
     pub(super) total: Duration,
     pub(super) connections: u32,
     pub(super) redirects: u32,
+    /// Those of `--retry`.
     pub(super) retries: u32,
+    /// Requests that were made once more by themselves.
+    pub(super) repeated: u32,
     pub(super) redirect_url: String,
     pub(super) file: Option<PathBuf>,
     pub(super) connection: Option<Connection>,
@@ -109,7 +112,7 @@ impl Report {
             remote: self.connection.as_ref().map(|connection| connection.remote_address().to_string()),
             reused: self.connection.is_some() && self.connections == 0,
             redirects: self.redirects,
-            retries: self.retries,
+            retries: self.retries + self.repeated,
             time_dns: self.name_lookup.as_secs_f64(),
             time_handshake: self.handshake.as_secs_f64(),
             time_first_byte: self.first_byte.as_secs_f64(),
@@ -142,7 +145,7 @@ impl Report {
             "num_connects" => self.connections.to_string(),
             "num_headers" => self.headers.len().to_string(),
             "num_redirects" => self.redirects.to_string(),
-            "num_retries" => self.retries.to_string(),
+            "num_retries" => (self.retries + self.repeated).to_string(),
             "quic_lost" => self.lost().to_string(),
             "quic_rtt" => seconds(self.connection.as_ref().map(Connection::rtt).unwrap_or_default()),
             "quic_version" => "1".to_owned(),

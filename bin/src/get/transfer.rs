@@ -227,7 +227,7 @@ async fn exchange(
         if !(may_be_retried && can_begin_again && std::mem::take(&mut again)) {
             return Err(Problem::of_exchange(&error));
         }
-        report.retries += 1;
+        report.repeated += 1;
         session.verbose.fact(format_args!("{error}: making the request once more"));
     }
 }
