@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use quicast::{CloseReason, Connection};
 
+const H3_NO_ERROR: u64 = quicast::http3::Code::H3_NO_ERROR.0;
+
 use crate::{endpoint, out};
 
 /// The protocols that the server speaks, as ALPN names them, the first preferred.
@@ -37,6 +39,7 @@ impl Services {
             let connection = connection.clone();
             tokio::spawn(async move { endpoint::update_keys(&connection).await.ok() });
         }
+        let is_h3 = connection.alpn() == quicast::http3::ALPN;
         match (connection.alpn().as_slice(), self.site) {
             (quicast::http3::ALPN, Some(site)) => h3::serve(connection.clone(), site).await,
             (b"echo", _) => echo::serve(connection.clone()).await,
@@ -47,6 +50,8 @@ impl Services {
         }
         if let Some(CloseReason::PeerApplication { code, reason }) = connection.close_reason()
             && code != 0
+            // To HTTP/3, this is nothing (RFC 9114 §8.1).
+            && !(is_h3 && code == H3_NO_ERROR)
         {
             let words = String::from_utf8_lossy(&reason).replace(char::is_control, " ");
             out::line(format_args!("closed {code} {words}"));
