@@ -1,11 +1,16 @@
-//! Which version of a resource a partial file is of: kept next to it, so that the rest that comes is of the same version.
+//! Going on where a file ends: which version of a resource a partial file is of is kept next to it, so that the rest that
+//! comes is of the same version.
 
 use std::path::{Path, PathBuf};
 
-use axum::http::header::{ETAG, LAST_MODIFIED};
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::header::{CONTENT_RANGE, ETAG, LAST_MODIFIED};
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 
+use super::problem::{Problem, code};
+use super::request::Resumed;
+use super::save::Sink;
 use super::url::Url;
+use super::verbose::text;
 
 /// The longest file that is read as one of ours, in bytes.
 const LONGEST: u64 = 64 * 1024;
@@ -48,6 +53,38 @@ pub(super) async fn forget(file: &Path, url: &Url) {
     }
 }
 
+/// Whether the file that was to be resumed needs nothing more. Fails if it cannot be resumed with this answer.
+pub(super) fn is_whole<B>(response: &Response<B>, resumed: &Resumed, sink: &Sink) -> Result<bool, Problem> {
+    let from = resumed.from;
+    let file = sink.target().path().map_or_else(|| "the content".to_owned(), |file| file.display().to_string());
+    let content_range = response.headers().get(CONTENT_RANGE).map(text);
+    let refused = |why: &str| Err(Problem::new(code::RANGE, format_args!("{file}: {why}")));
+    match response.status() {
+        StatusCode::PARTIAL_CONTENT => match content_range.as_deref().and_then(first_byte) {
+            Some(first) if first == from => Ok(false),
+            _ => refused("the server sent another part than was asked for; try without -C"),
+        },
+        StatusCode::RANGE_NOT_SATISFIABLE if content_range == Some(format!("bytes */{from}")) => Ok(true),
+        StatusCode::RANGE_NOT_SATISFIABLE => {
+            refused("it is longer than what the server has: it is of another version; remove it, or fetch without -C")
+        }
+        StatusCode::OK => {
+            let now = validator(response.headers());
+            if resumed.version.is_some() && now != resumed.version {
+                return refused("the server has another version by now; fetch without -C to get that");
+            }
+            refused("the server does not support ranges, so it cannot be resumed; fetch without -C")
+        }
+        status if status.as_u16() >= 400 => Err(Problem::status(status)),
+        _ => refused("the server answered with something else; fetch without -C"),
+    }
+}
+
+/// The first byte of `bytes 3-5/10`.
+fn first_byte(content_range: &str) -> Option<u64> {
+    content_range.strip_prefix("bytes ")?.split_once('-')?.0.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,5 +120,13 @@ mod tests {
         forget(&file, &url).await;
         assert!(!place(&file).exists());
         std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn the_first_byte_of_a_range_is_read() {
+        assert_eq!(first_byte("bytes 3-5/10"), Some(3));
+        for wrong in ["bytes */10", "items 3-5/10", "bytes 3", "bytes x-5/10", ""] {
+            assert_eq!(first_byte(wrong), None, "{wrong}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use axum::body::{Body, HttpBody as _};
-use axum::http::header::{CONTENT_RANGE, LOCATION, RETRY_AFTER};
+use axum::http::header::{LOCATION, RETRY_AFTER};
 use axum::http::{HeaderMap, Method, Request, Response, StatusCode};
 use quicast::http3::{Error, Interim, RecvBody};
 use tokio::sync::watch;
@@ -283,7 +283,7 @@ async fn receive(
     if is_passing(status) && report.retries < arguments.retry {
         return Err(Problem::passing(status, retry_after(response.headers())));
     }
-    if resumed.from > 0 && is_whole(&response, resumed, sink)? {
+    if resumed.from > 0 && resume::is_whole(&response, resumed, sink)? {
         session.verbose.fact("the file is complete already");
         return Ok(());
     }
@@ -321,38 +321,6 @@ async fn receive(
     sink.finish().await?;
     session.verbose.end(held.requests.connection());
     if failed && arguments.fail_with_body { Err(Problem::status(status)) } else { Ok(()) }
-}
-
-/// Whether the file that was to be resumed needs nothing more. Fails if it cannot be resumed with this answer.
-fn is_whole(response: &Response<RecvBody>, resumed: &Resumed, sink: &Sink) -> Result<bool, Problem> {
-    let from = resumed.from;
-    let file = sink.target().path().map_or_else(|| "the content".to_owned(), |file| file.display().to_string());
-    let content_range = response.headers().get(CONTENT_RANGE).map(text);
-    let refused = |why: &str| Err(Problem::new(code::RANGE, format_args!("{file}: {why}")));
-    match response.status() {
-        StatusCode::PARTIAL_CONTENT => match content_range.as_deref().and_then(first_byte) {
-            Some(first) if first == from => Ok(false),
-            _ => refused("the server sent another part than was asked for; try without -C"),
-        },
-        StatusCode::RANGE_NOT_SATISFIABLE if content_range == Some(format!("bytes */{from}")) => Ok(true),
-        StatusCode::RANGE_NOT_SATISFIABLE => {
-            refused("it is longer than what the server has: it is of another version; remove it, or fetch without -C")
-        }
-        StatusCode::OK => {
-            let now = resume::validator(response.headers());
-            if resumed.version.is_some() && now != resumed.version {
-                return refused("the server has another version by now; fetch without -C to get that");
-            }
-            refused("the server does not support ranges, so it cannot be resumed; fetch without -C")
-        }
-        status if status.as_u16() >= 400 => Err(Problem::status(status)),
-        _ => refused("the server answered with something else; fetch without -C"),
-    }
-}
-
-/// The first byte of `bytes 3-5/10`.
-fn first_byte(content_range: &str) -> Option<u64> {
-    content_range.strip_prefix("bytes ")?.split_once('-')?.0.parse().ok()
 }
 
 /// The heads of an answer as `-i` shows them.
@@ -401,13 +369,5 @@ mod tests {
         let later = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(100));
         assert!(after(&later).is_some_and(|wait| wait > Duration::from_secs(90) && wait <= Duration::from_secs(100)));
         assert_eq!(after("soon"), None);
-    }
-
-    #[test]
-    fn the_first_byte_of_a_range_is_read() {
-        assert_eq!(first_byte("bytes 3-5/10"), Some(3));
-        for wrong in ["bytes */10", "items 3-5/10", "bytes 3", "bytes x-5/10", ""] {
-            assert_eq!(first_byte(wrong), None, "{wrong}");
-        }
     }
 }

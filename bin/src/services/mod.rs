@@ -7,12 +7,14 @@ pub(crate) mod perf;
 
 use std::sync::Arc;
 
-use quicast::{CloseReason, Connection, http3};
+use quicast::{CloseReason, Connection};
+
+const H3_NO_ERROR: u64 = quicast::http3::Code::H3_NO_ERROR.0;
 
 use crate::{endpoint, out};
 
 /// The protocols that the server speaks, as ALPN names them, the first preferred.
-pub(crate) const PROTOCOLS: [&[u8]; 4] = [http3::ALPN, b"echo", b"hq-interop", PERF];
+pub(crate) const PROTOCOLS: [&[u8]; 4] = [quicast::http3::ALPN, b"echo", b"hq-interop", PERF];
 /// The protocol that `quicast perf` speaks.
 pub(crate) const PERF: &[u8] = b"perf";
 
@@ -37,8 +39,9 @@ impl Services {
             let connection = connection.clone();
             tokio::spawn(async move { endpoint::update_keys(&connection).await.ok() });
         }
+        let is_h3 = connection.alpn() == quicast::http3::ALPN;
         match (connection.alpn().as_slice(), self.site) {
-            (http3::ALPN, Some(site)) => h3::serve(connection.clone(), site).await,
+            (quicast::http3::ALPN, Some(site)) => h3::serve(connection.clone(), site).await,
             (b"echo", _) => echo::serve(connection.clone()).await,
             (b"hq-interop", _) => hq::serve(connection.clone(), self.files).await,
             (PERF, _) => perf::serve(connection.clone(), self.perf).await,
@@ -46,16 +49,12 @@ impl Services {
             _ => connection.close(0, b"no service"),
         }
         if let Some(CloseReason::PeerApplication { code, reason }) = connection.close_reason()
-            && !is_orderly(&connection, code)
+            && code != 0
+            // To HTTP/3, this is nothing (RFC 9114 §8.1).
+            && !(is_h3 && code == H3_NO_ERROR)
         {
             let words = String::from_utf8_lossy(&reason).replace(char::is_control, " ");
             out::line(format_args!("closed {code} {words}"));
         }
     }
-}
-
-/// Whether the peer closed the connection as its protocol ends one in good order.
-fn is_orderly(connection: &Connection, code: u64) -> bool {
-    let is_http3 = connection.alpn() == http3::ALPN;
-    code == if is_http3 { http3::Code::H3_NO_ERROR.0 } else { 0 }
 }
