@@ -178,9 +178,7 @@ impl Tallies {
     /// All together, now.
     pub(super) fn sum(&self) -> Result<Tally, Failure> {
         let mut sum = Tally::new()?;
-        for tally in self.0.lock().values() {
-            sum.add(&tally.lock())?;
-        }
+        self.0.lock().values().try_for_each(|tally| sum.add(&tally.lock()))?;
         Ok(sum)
     }
 
