@@ -48,8 +48,7 @@ async fn serve(server: &Server) -> Result<(), Failure> {
     let mut config = quinn::ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls)?));
     config.transport_config(transport(server)?);
     let socket = std::net::UdpSocket::bind(server.listen)?;
-    let endpoint =
-        Endpoint::new(EndpointConfig::default(), Some(config), socket, Arc::new(quinn::TokioRuntime))?;
+    let endpoint = Endpoint::new(EndpointConfig::default(), Some(config), socket, Arc::new(quinn::TokioRuntime))?;
     common::announce(endpoint.local_addr()?)?;
     let answers = Arc::new(Answers::new());
     while let Some(incoming) = endpoint.accept().await {
