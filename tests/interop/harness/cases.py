@@ -148,7 +148,7 @@ def close_code_by_client(run: Run) -> str:
         run.run_client(port, Client(close=close))
     if close.startswith("256") and run.server.name == "quicast":
         # An orderly end is not worth a line to it; any other code is.
-        if any("closed " in line for line in server.lines):
+        if server.saw("closed ", 0.2):
             raise Failed(f"not an orderly end: {server.last_line()}")
         return "an orderly end, of which nothing is said"
     must_have_said(server, run.server.line_of_close(close))
