@@ -413,7 +413,7 @@ impl Puppet {
         packet[0] ^= forged.flip;
         packet.truncate(end);
         written.finish(&mut packet, end);
-        self.keys.seal(level, number, &mut packet, written.packet_number_offset, written.payload_offset).unwrap();
+        self.keys.seal(level, number, &mut packet, written.packet_number_offset(), written.payload_offset()).unwrap();
         packet
     }
 
