@@ -34,7 +34,7 @@ fn open(length: usize) -> Work {
         for _ in 0..operations {
             // Opened in place, so that it has to be fresh each time.
             packet.copy_from_slice(&sealed);
-            let opened = receiver.open(Level::OneRtt, &mut packet, header.packet_number_offset, 0, Time::ZERO);
+            let opened = receiver.open(Level::OneRtt, &mut packet, header.packet_number_offset(), 0, Time::ZERO);
             assert!(opened.is_ok(), "it was sealed with the same keys");
         }
     })
@@ -46,7 +46,7 @@ fn seal_one(ring: &mut KeyRing, number: u64, packet: &mut [u8]) -> WrittenHeader
     let end = packet.len() - TAG_LENGTH;
     let mut writer = codec::cursor::Writer::new(&mut packet[..end]);
     let header = header.encode(&mut writer, number & 0xffff, 2).expect("there is room");
-    let sealed = ring.seal(Level::OneRtt, number, packet, header.packet_number_offset, header.payload_offset);
+    let sealed = ring.seal(Level::OneRtt, number, packet, header.packet_number_offset(), header.payload_offset());
     assert!(sealed.is_ok(), "there are keys");
     header
 }
