@@ -19,8 +19,8 @@ const TURN: u64 = 1_000;
 /// All of them.
 #[derive(Debug, Default)]
 pub(super) struct Levels {
-    /// Which levels have streams in a queue here, a bit each, for each [`List`] that there is for urgencies.
-    busy: [u16; QUEUES],
+    /// Which levels have streams in a queue here: a bit each, sixteen for each [`List`] that there is for urgencies.
+    busy: u64,
     /// The levels at which those that take turns come before those that are sent one after the other.
     shared_next: u16,
     levels: Option<Box<[Level; LEVELS]>>,
@@ -42,17 +42,23 @@ struct Level {
 const QUEUES: usize = 3;
 
 impl Levels {
+    /// Whether nothing waits here: all that waits has no priority. That is what most connections pay for priorities.
+    #[inline]
+    pub(super) const fn is_quiet(&self) -> bool {
+        self.busy == 0
+    }
+
     /// The levels at which streams are to be looked for, a bit each: those that are busy, and that of streams without a
     /// priority.
+    #[inline]
     pub(super) const fn mask(&self) -> u16 {
-        let [retransmit, bare, ready] = self.busy;
-        retransmit | bare | ready | bit(DEFAULT_LEVEL)
+        (self.busy | self.busy >> 16 | self.busy >> 32) as u16 | bit(DEFAULT_LEVEL)
     }
 
     /// Whether any stream is in such a queue here.
     pub(super) const fn has(&self, list: List) -> bool {
         match queue(list) {
-            Some(queue) => self.busy[queue] != 0,
+            Some(queue) => (self.busy >> (16 * queue)) as u16 != 0,
             None => false,
         }
     }
@@ -65,7 +71,7 @@ impl Levels {
 
     /// Frees what an idle connection does not need.
     pub(super) fn shrink(&mut self) {
-        if self.busy == [0; QUEUES] {
+        if self.is_quiet() {
             *self = Self::default();
         }
     }
@@ -93,9 +99,8 @@ impl Levels {
             level.lists.get(queue).is_some_and(|ends| ends.first.is_some())
                 || list == List::Ready && !level.ordered.is_empty()
         });
-        if let Some(busy) = self.busy.get_mut(queue) {
-            *busy = if is_busy { *busy | bit(level) } else { *busy & !bit(level) };
-        }
+        let bit = (bit(level) as u64) << (16 * queue);
+        self.busy = if is_busy { self.busy | bit } else { self.busy & !bit };
     }
 }
 
@@ -107,31 +112,32 @@ impl Table {
 
     /// The first stream of each such queue, the most urgent first.
     pub(super) fn firsts(&self, list: List) -> impl Iterator<Item = Slot> {
-        busy_levels(self.levels.mask()).filter_map(move |level| match list {
+        each(self.levels.mask()).filter_map(move |level| match list {
             List::Ready => self.first_ready(level),
             _ => self.first_of(list, level),
         })
     }
 
-    /// The levels at which streams are to be looked for, the most urgent first.
-    pub(super) fn busy_levels(&self) -> impl Iterator<Item = usize> + use<> {
-        busy_levels(self.levels.mask())
+    /// The first stream of a queue of links.
+    #[inline]
+    pub(super) fn first_of(&self, list: List, level: usize) -> Option<Slot> {
+        if level == DEFAULT_LEVEL { self.first(list) } else { self.first_by_priority(list, level) }
     }
 
-    /// The first stream of a queue of links.
-    pub(super) fn first_of(&self, list: List, level: usize) -> Option<Slot> {
-        if level == DEFAULT_LEVEL {
-            return self.first(list);
-        }
+    #[inline(never)]
+    fn first_by_priority(&self, list: List, level: usize) -> Option<Slot> {
         self.levels.level(level)?.lists.get(queue(list)?)?.first
     }
 
     /// The stream of this urgency whose new data is sent next.
+    #[inline]
     pub(super) fn first_ready(&self, level: usize) -> Option<Slot> {
+        if self.levels.is_quiet() { self.first_of(List::Ready, level) } else { self.first_ready_of_both(level) }
+    }
+
+    #[inline(never)]
+    fn first_ready_of_both(&self, level: usize) -> Option<Slot> {
         let shared = self.first_of(List::Ready, level);
-        if !self.levels.has(List::Ready) {
-            return shared;
-        }
         let ordered = self.levels.level(level).and_then(|level| level.ordered.front()).map(|(_, slot)| *slot);
         //= https://www.rfc-editor.org/rfc/rfc9218#section-10
         //# It is RECOMMENDED that servers avoid such starvation where possible.
@@ -143,7 +149,28 @@ impl Table {
 
     /// The stream whose turn it is has sent `length` bytes: the next one's turn comes when it has sent a packet's worth, or
     /// all that it had.
+    #[inline]
     pub(super) fn take_turn(&mut self, slot: Slot, priority: Priority, length: u64, is_empty: bool) {
+        if !priority.is_default() {
+            self.take_turn_by_priority(slot, priority, length, is_empty);
+            return;
+        }
+        self.turn = self.turn.saturating_add(length);
+        if is_empty {
+            self.unlist(List::Ready, slot);
+        } else if self.turn >= TURN {
+            self.turn = 0;
+            if !self.is_alone(List::Ready) {
+                self.rotate(DEFAULT_LEVEL);
+            }
+        } else {
+            return;
+        }
+        self.levels.shared_next &= !bit(DEFAULT_LEVEL);
+    }
+
+    #[inline(never)]
+    fn take_turn_by_priority(&mut self, slot: Slot, priority: Priority, length: u64, is_empty: bool) {
         let level = priority.level();
         if !priority.is_incremental() {
             self.take_ordered_turn(slot, level, length, is_empty);
@@ -271,7 +298,7 @@ const fn bit(level: usize) -> u16 {
 }
 
 /// The levels whose bits are set, the first of them first.
-fn busy_levels(mut mask: u16) -> impl Iterator<Item = usize> {
+fn each(mut mask: u16) -> impl Iterator<Item = usize> {
     std::iter::from_fn(move || {
         let level = mask.trailing_zeros() as usize;
         mask &= mask.wrapping_sub(1);

@@ -245,6 +245,14 @@ impl Ledger {
 
     /// Whether STREAM frames may be written now, as far as flow control is concerned.
     pub fn has_unblocked_data(&self) -> bool {
+        self.table.first(List::Retransmit).is_some()
+            || self.table.first(List::Bare).is_some()
+            || (self.credit.available() > 0 && self.table.first(List::Ready).is_some())
+            || !self.table.levels.is_quiet() && self.has_unblocked_data_by_priority()
+    }
+
+    #[cold]
+    fn has_unblocked_data_by_priority(&self) -> bool {
         self.table.has(List::Retransmit)
             || self.table.has(List::Bare)
             || (self.credit.available() > 0 && self.table.has(List::Ready))

@@ -273,6 +273,13 @@ impl Table {
         self.lists[list as usize].first
     }
 
+    /// Whether not more than one stream is in a queue of those without a priority.
+    #[inline]
+    pub(super) fn is_alone(&self, list: List) -> bool {
+        let Ends { first, last } = self.lists[list as usize];
+        first == last
+    }
+
     /// Puts a stream at the end of a queue of its urgency, unless it is in it.
     pub(super) fn enlist(&mut self, list: List, slot: Slot) {
         let Some(stream) = self.get_mut(slot) else { return };

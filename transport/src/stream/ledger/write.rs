@@ -48,56 +48,56 @@ impl Ledger {
         //= https://www.rfc-editor.org/rfc/rfc9218#section-10
         //# It is RECOMMENDED that, when possible, servers respect the urgency parameter
         //# ({{urgency}}), sending higher-urgency responses before lower-urgency responses.
-        for level in self.table.busy_levels() {
-            if !self.write_level(level, w, tokens, &mut first) {
-                return;
+        let mut levels = self.table.levels.mask();
+        while levels != 0 {
+            let level = levels.trailing_zeros() as usize;
+            levels &= levels - 1;
+            //= https://www.rfc-editor.org/rfc/rfc9000#section-13.3
+            //# Endpoints SHOULD prioritize retransmission of data over sending new data, unless
+            //# priorities specified by the application indicate otherwise; see
+            //# {{stream-prioritization}}.
+            while let Some(slot) = self.table.first_of(List::Retransmit, level) {
+                if !self.write_lost(slot, w, tokens, first) {
+                    return;
+                }
+                first = false;
+            }
+            while let Some(slot) = self.table.first_of(List::Bare, level) {
+                if !self.write_bare(slot, w, tokens) {
+                    return;
+                }
+                first = false;
+            }
+            while let Some(slot) = self.table.first_ready(level) {
+                if self.write_new(slot, w, tokens, first) {
+                    first = false;
+                } else if self.credit.available() > 0 {
+                    return;
+                } else {
+                    // Nobody has anything new to send now, but less urgent streams may have lost some.
+                    break;
+                }
             }
         }
-    }
-
-    /// Writes what streams of one urgency have. Returns whether there is room left, as far as that is known.
-    fn write_level(&mut self, level: usize, w: &mut Writer<'_>, tokens: &mut Tokens, first: &mut bool) -> bool {
-        //= https://www.rfc-editor.org/rfc/rfc9000#section-13.3
-        //# Endpoints SHOULD prioritize retransmission of data over sending new data, unless
-        //# priorities specified by the application indicate otherwise; see
-        //# {{stream-prioritization}}.
-        while let Some(slot) = self.table.first_of(List::Retransmit, level) {
-            if !self.write_lost(slot, w, tokens, *first) {
-                return false;
-            }
-            *first = false;
-        }
-        while let Some(slot) = self.table.first_of(List::Bare, level) {
-            if !self.write_bare(slot, w, tokens) {
-                return false;
-            }
-            *first = false;
-        }
-        // Without the connection's credit nobody has anything new to send, but less urgent streams may have lost some.
-        while self.credit.available() > 0
-            && let Some(slot) = self.table.first_ready(level)
-        {
-            if !self.write_new(slot, w, tokens, *first) {
-                return false;
-            }
-            *first = false;
-        }
-        true
     }
 
     /// Whether one stream alone fills a packet with `room` for frames now. That several do together is not foreseen.
     pub fn fills(&self, room: usize) -> bool {
-        let sending = |slot| self.table.get(slot)?.sending.as_ref();
-        self.table
-            .firsts(List::Ready)
-            .filter_map(sending)
-            .any(|sending| sending.queued().min(self.credit.available()).min(sending.credit.available()) >= room as u64)
-            || self
-                .table
-                .firsts(List::Retransmit)
-                .filter_map(sending)
-                .filter_map(|sending| sending.lost_run(room))
-                .any(|(_, lost, _)| lost >= room)
+        if self.table.levels.is_quiet() {
+            let alone = |list| self.table.first(list).is_some_and(|slot| self.stream_fills(list, slot, room));
+            return alone(List::Ready) || alone(List::Retransmit);
+        }
+        let any = |list| self.table.firsts(list).any(|slot| self.stream_fills(list, slot, room));
+        any(List::Ready) || any(List::Retransmit)
+    }
+
+    #[inline]
+    fn stream_fills(&self, list: List, slot: Slot, room: usize) -> bool {
+        let Some(sending) = self.table.get(slot).and_then(|stream| stream.sending.as_ref()) else { return false };
+        if list == List::Retransmit {
+            return sending.lost_run(room).is_some_and(|(_, lost, _)| lost >= room);
+        }
+        sending.queued().min(self.credit.available()).min(sending.credit.available()) >= room as u64
     }
 
     pub(super) fn has_control_frames(&self) -> bool {
