@@ -184,11 +184,16 @@ fn say_priority(head: &mut Request<()>, port: &Arc<ExchangePort>) {
 /// of its request, and kept.
 #[derive(Clone, Debug, Default)]
 pub struct PriorityHandle {
-    shared: Arc<Mutex<Handled>>,
+    shared: Arc<Handled>,
 }
 
 #[derive(Debug, Default)]
 struct Handled {
+    state: Mutex<HandledState>,
+}
+
+#[derive(Debug, Default)]
+struct HandledState {
     port: Weak<ExchangePort>,
     /// What was said before there was a request.
     said: Option<Priority>,
@@ -198,7 +203,7 @@ impl PriorityHandle {
     /// Tells the server how urgent the response is now, and whether parts of it are of use. Only a suggestion; when the
     /// response is over, it means nothing.
     pub fn set(&self, priority: Priority) {
-        let mut handled = self.shared.lock();
+        let mut handled = self.shared.state.lock();
         match handled.port.upgrade() {
             Some(port) => port.set_priority(priority),
             None => handled.said = Some(priority),
@@ -206,7 +211,7 @@ impl PriorityHandle {
     }
 
     fn bind(&self, port: &Arc<ExchangePort>) {
-        let mut handled = self.shared.lock();
+        let mut handled = self.shared.state.lock();
         handled.port = Arc::downgrade(port);
         if let Some(priority) = handled.said.take() {
             port.set_priority(priority);
