@@ -297,6 +297,75 @@ async fn an_extended_connect_becomes_a_stream_of_bytes_both_ways() {
     .await;
 }
 
+/// A service whose answers are as long as their paths say, and a client with a window that is much smaller, so that what
+/// is sent first is what is urgent.
+async fn narrow_client(server: &Endpoint) -> (Endpoint, RequestSender) {
+    let tls = Arc::new(development::client_config(certificate().chain(), &[http3::ALPN]).unwrap());
+    let narrow = quicast::TransportConfig {
+        receive_window: 64 * 1024,
+        receive_window_maximum: 64 * 1024,
+        ..quicast::TransportConfig::default()
+    };
+    let client = Endpoint::builder().listen(LOCALHOST).client_config(tls).transport_config(narrow).start().unwrap();
+    let requests = connect(&client, server).await;
+    (client, requests)
+}
+
+const LONG: usize = 300_000;
+
+fn start_long_server() -> Endpoint {
+    let tls = Arc::new(development::server_config(certificate(), &[http3::ALPN]).unwrap());
+    let server = Endpoint::builder().listen(LOCALHOST).server_config(tls).shards(1).start().unwrap();
+    let service = service_fn(|_: Request<RecvBody>| async { Ok::<_, Infallible>(Response::new(whole(vec![7; LONG]))) });
+    tokio::spawn(http3::serve(server.clone(), service));
+    server
+}
+
+/// Whose content has come whole, in that order.
+#[derive(Clone, Default)]
+struct Finish(Arc<std::sync::Mutex<Vec<usize>>>);
+
+impl Finish {
+    async fn read(&self, number: usize, response: Response<RecvBody>) {
+        assert_eq!(response.into_body().collect().await.unwrap().to_bytes().len(), LONG);
+        self.0.lock().unwrap().push(number);
+    }
+
+    /// Makes a request and reads its response.
+    fn ask(
+        &self,
+        number: usize,
+        requests: &RequestSender,
+        request: Request<Empty<Bytes>>,
+    ) -> impl Future<Output = ()> + use<> {
+        let (finish, requests) = (self.clone(), requests.clone());
+        async move { finish.read(number, requests.send(request).await.unwrap()).await }
+    }
+
+    fn order(&self) -> Vec<usize> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+fn prioritized(urgency: u8) -> Request<Empty<Bytes>> {
+    let mut request = get("/long");
+    request.extensions_mut().insert(http3::Priority::new(urgency, false));
+    request
+}
+
+#[tokio::test]
+async fn urgent_responses_are_complete_before_lazy_ones() {
+    in_time(async {
+        let server = start_long_server();
+        let (_client, requests) = narrow_client(&server).await;
+        let finish = Finish::default();
+        let ask = |number, urgency| finish.ask(number, &requests, prioritized(urgency));
+        tokio::join!(ask(0, 7), ask(1, 5), ask(2, 6), ask(3, 0), ask(4, 5));
+        assert_eq!(finish.order(), [3, 1, 4, 2, 0]);
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn an_actor_that_panics_takes_its_connection_along_and_nobody_else() {
     in_time(async {
@@ -328,6 +397,36 @@ async fn an_actor_that_panics_takes_its_connection_along_and_nobody_else() {
         }
         assert_eq!(witness.send(get("/hello")).await.unwrap().status(), StatusCode::OK);
         until(|| server.metrics().value("quicast_actor_stops_total", &["http3", "panic"]) == Some(1.0)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_priority_update_changes_the_order_of_what_is_under_way() {
+    in_time(async {
+        let server = start_long_server();
+        let (client, requests) = narrow_client(&server).await;
+        let frames = |endpoint: &Endpoint, direction, frame, least| {
+            let value = endpoint.metrics().value("quicast_http3_frames_total", &[direction, frame]);
+            value.is_some_and(|value| value >= least)
+        };
+        // Nobody reads it, so that it keeps the window, and the heads of the others wait behind it.
+        let first = requests.send(prioritized(5)).await.unwrap();
+        let finish = Finish::default();
+        let handle = http3::PriorityHandle::default();
+        let mut third = prioritized(5);
+        third.extensions_mut().insert(handle.clone());
+        let others = [finish.ask(1, &requests, prioritized(5)), finish.ask(2, &requests, third)].map(tokio::spawn);
+        until(|| frames(&server, "received", "headers", 3.0)).await;
+        handle.set(http3::Priority::new(1, false));
+        first.body().set_priority(http3::Priority::new(7, false));
+        until(|| frames(&server, "received", "priority_update", 2.0)).await;
+        finish.read(0, first).await;
+        for other in others {
+            other.await.unwrap();
+        }
+        assert_eq!(finish.order(), [2, 1, 0]);
+        until(|| frames(&client, "sent", "priority_update", 2.0)).await;
     })
     .await;
 }

@@ -174,7 +174,8 @@ pub enum Event {
         /// Why.
         reason: EndReason,
     },
-    /// The response to a request is to be scheduled anew.
+    /// The response to a request is to be scheduled anew: what is still to come of it, and what the transport has and did
+    /// not send yet. So it may come after the last event of its stream.
     PriorityChanged {
         /// Which stream.
         stream: StreamId,

@@ -73,6 +73,17 @@ pub struct Datagrams {
     pub dropped: u64,
 }
 
+/// What QPACK holds.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct QpackLevels {
+    /// Bytes in the dynamic table of what we send, as RFC 9204 §3.2.1 counts them.
+    pub encoder_table_bytes: u64,
+    /// Bytes in the dynamic table of what we receive.
+    pub decoder_table_bytes: u64,
+    /// Streams that wait for the peer's encoder stream.
+    pub blocked_streams: usize,
+}
+
 /// How many codes have a name, and one for those that have none.
 const CODES: usize = Code::ALL.len() + 1;
 

@@ -51,8 +51,7 @@ layer! {
             "Messages waiting now (sum over actors of the type).";
         mailbox_high_watermark: Family<ActorType, Peak> = "quicast_actor_mailbox_high_watermark" by ["actor"],
             "Largest mailbox since the last scrape.";
-        mailbox_rejections: Family<(ActorType, Rejection), Counter> =
-            "quicast_actor_mailbox_rejections_total" by ["actor", "reason"],
+        mailbox_rejections: Family<Rejection, Counter> = "quicast_actor_mailbox_rejections_total" by ["reason"],
             "Messages that a mailbox did not take.";
         mailbox_wait: Family<ActorType, Histogram> = "quicast_actor_mailbox_wait_seconds" by ["actor"] in TURN,
             "Enqueue to handle (sampled 1/64).";

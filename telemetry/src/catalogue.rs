@@ -7,7 +7,7 @@ use crate::still::STILL;
 use crate::{labels, metric};
 
 /// The tables of all layers, in the order of the data's way.
-const LAYERS: [&[Metric]; 16] = [
+const LAYERS: [&[Metric]; 18] = [
     crate::process::ProcessMetrics::METRICS,
     crate::socket::SocketMetrics::METRICS,
     crate::dispatcher::DispatcherMetrics::METRICS,
@@ -21,6 +21,8 @@ const LAYERS: [&[Metric]; 16] = [
     crate::connection::ConnectionMetrics::METRICS,
     crate::stream::StreamMetrics::METRICS,
     crate::http::HttpMetrics::METRICS,
+    crate::http3::Http3Metrics::METRICS,
+    crate::qpack::QpackMetrics::METRICS,
     crate::actor::ActorMetrics::METRICS,
     crate::runtime::RuntimeMetrics::METRICS,
     crate::admin::AdminMetrics::METRICS,

@@ -85,7 +85,7 @@ label! {
 }
 
 label! {
-    /// A bound that a peer can run into, in the order of `transport::limits::Limit`.
+    /// A bound that a peer can run into, in the order of `transport::limits::Limit`, and then of `http3::Limit`.
     Limit {
         CryptoBuffer = "crypto_buffer", CryptoGaps = "crypto_gaps", EarlyPackets = "early_packets",
         IncomingBytes = "incoming_bytes", Incoming = "incoming", Handshakes = "handshakes",
@@ -96,6 +96,11 @@ label! {
         Streams = "streams", StreamWindow = "stream_window", ConnectionWindow = "connection_window",
         Datagrams = "datagrams", ProbeTimeouts = "probe_timeouts", UsedTokens = "used_tokens",
         VersionNegotiations = "version_negotiations", StatelessResets = "stateless_resets",
+        Http3SettingsFrame = "http3_settings_frame", Http3PriorityUpdateFrame = "http3_priority_update_frame",
+        Http3FieldSection = "http3_field_section", Http3UndispatchedFields = "http3_undispatched_fields",
+        Http3InterimResponses = "http3_interim_responses", Http3BlockedTime = "http3_blocked_time",
+        Http3Glitches = "http3_glitches", Http3RapidResets = "http3_rapid_resets",
+        Http3EarlyPriorities = "http3_early_priorities", Http3PendingRequests = "http3_pending_requests",
     }
 }
 
@@ -127,7 +132,7 @@ layer! {
         buffered: Family<Buffer, Level> = "quicast_connection_buffered_bytes" by ["buffer"],
             "Memory held for connections.";
         limit_hits: Family<Limit, Counter> = "quicast_limit_hits_total" by ["limit"],
-            "Times a peer ran into one of our bounds, whatever followed (docs: transport/src/limits.rs).";
+            "Times a peer ran into one of our bounds, whatever followed (docs: transport/src/limits.rs, http3/src/limits.rs).";
     }
 }
 

@@ -40,11 +40,13 @@ pub mod dispatcher;
 pub mod family;
 pub mod handle;
 pub mod http;
+pub mod http3;
 pub mod labels;
 pub mod metric;
 pub mod pacer;
 pub mod path;
 pub mod process;
+pub mod qpack;
 pub mod recovery;
 pub mod runtime;
 pub mod socket;
@@ -60,8 +62,8 @@ pub use metric::{Kind, Metric};
 pub use metrics::Recorder;
 pub use registry::{AlreadyInstalled, Build, Registry, Setup};
 
-/// The most series an endpoint may have, however many shards and certificates it has.
-pub const SERIES_LIMIT: usize = 2_000;
+/// The most series an endpoint may have, however many shards and certificates it has: HTTP/3 and QPACK are the last layers.
+pub const SERIES_LIMIT: usize = 2_200;
 
 /// All handles of one shard. Its actors share it behind an `Rc` or an `Arc`.
 ///
@@ -80,6 +82,8 @@ pub struct ShardMetrics {
     pub path: path::PathMetrics,
     pub connection: connection::ConnectionMetrics,
     pub stream: stream::StreamMetrics,
+    pub http3: http3::Http3Metrics,
+    pub qpack: qpack::QpackMetrics,
     pub actor: actor::ActorMetrics,
     pub runtime: runtime::RuntimeMetrics,
 }
@@ -99,6 +103,8 @@ impl ShardMetrics {
             path: path::PathMetrics::new(recorder, shard),
             connection: connection::ConnectionMetrics::new(recorder, shard),
             stream: stream::StreamMetrics::new(recorder, shard),
+            http3: http3::Http3Metrics::new(recorder, shard),
+            qpack: qpack::QpackMetrics::new(recorder, shard),
             actor: actor::ActorMetrics::new(recorder, shard),
             runtime: runtime::RuntimeMetrics::new(recorder, shard),
         }

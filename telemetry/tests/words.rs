@@ -6,6 +6,7 @@ use codec::TransportErrorCode;
 use telemetry::Label;
 use telemetry::codec::FrameType;
 use telemetry::connection::{ErrorCode, Limit};
+use telemetry::http3;
 use telemetry::labels::Algorithm;
 
 #[test]
@@ -19,13 +20,43 @@ fn controllers_have_the_names_of_the_congestion_crate() {
     assert_eq!(Algorithm::NAMES, names);
 }
 
-/// Read from its source: depending on the machines would build all of TLS for one list.
+/// Read from their source: depending on the machines would build all of TLS for a few lists.
 #[test]
-fn limits_have_the_names_of_the_transport() {
-    let source = include_str!("../../transport/src/limits.rs");
-    let arms = source.lines().filter_map(|line| line.trim().strip_prefix("Self::")?.split_once(" => \""));
-    let names: Vec<&str> = arms.map(|(_, name)| name.trim_end_matches("\",")).collect();
+fn limits_have_the_names_of_the_transport_and_of_http3() {
+    let transport = include_str!("../../transport/src/limits.rs");
+    let http3 = include_str!("../../http3/src/limits.rs");
+    let names: Vec<&str> = [transport, http3].into_iter().flat_map(names).collect();
     assert_eq!(Limit::NAMES, names);
+}
+
+#[test]
+fn frames_and_errors_and_tunnels_have_the_names_of_http3() {
+    let mut frames: Vec<&str> = names(include_str!("../../http3/src/frame/mod.rs")).collect();
+    frames.extend(include_str!("../../http3/src/frame/mod.rs").lines().filter_map(|line| {
+        line.trim()
+            .strip_prefix("Self::")?
+            .split_once(" | ")?
+            .1
+            .split_once(" => \"")
+            .map(|(_, name)| name.trim_end_matches("\","))
+    }));
+    assert!(frames.iter().all(|name| http3::FrameType::NAMES.contains(name)), "{frames:?}");
+    assert!(http3::FrameType::NAMES.iter().all(|name| frames.contains(name)), "{frames:?}");
+    let codes = include_str!("../../http3/src/error.rs").lines().filter_map(|line| {
+        let (name, rest) = line.trim().split_once(" = 0x")?;
+        name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_' || byte.is_ascii_digit()).then_some(())?;
+        rest.split('"').nth(1)
+    });
+    let codes: Vec<&str> = codes.chain(["other"]).collect();
+    assert_eq!(http3::ErrorCode::NAMES, codes);
+    let tunnels: Vec<&str> = names(include_str!("../../http3/src/stats.rs")).collect();
+    assert_eq!(http3::Tunnel::NAMES, tunnels);
+}
+
+/// The words that a source gives to the variants of its enum.
+fn names(source: &str) -> impl Iterator<Item = &str> {
+    let arms = source.lines().filter_map(|line| line.trim().strip_prefix("Self::")?.split_once(" => \""));
+    arms.map(|(_, name)| name.trim_end_matches("\","))
 }
 
 #[test]

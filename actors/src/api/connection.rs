@@ -237,6 +237,13 @@ impl Connection {
         self.port.poll_open(context, direction)
     }
 
+    /// As [`SendStream::set_priority`](super::send_stream::SendStream::set_priority), of a stream that was opened and
+    /// whose handle is gone.
+    #[cfg(feature = "http3")]
+    pub(crate) fn set_stream_priority(&self, id: codec::StreamId, urgency: u8, incremental: bool) {
+        self.port.set_priority(id, transport::stream::Priority::new(urgency, incremental));
+    }
+
     /// The next stream that the peer opened.
     #[cfg(feature = "http3")]
     pub(crate) fn poll_accept(

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use codec::StreamId;
 use tokio::io::AsyncWrite;
+use transport::stream::Priority;
 
 use super::error::WriteError;
 #[cfg(feature = "http3")]
@@ -128,6 +129,31 @@ impl SendStream {
     /// [`WriteError`] if the stream is over already.
     pub fn reset(&mut self, code: u64) -> Result<(), WriteError> {
         self.port.reset(code.min(codec::VarInt::MAX.into_inner())).map_err(WriteError::from)
+    }
+
+    /// Says when this stream's bytes are sent, compared with those of the connection's other streams; also those that were
+    /// written and have not left, or are lost.
+    ///
+    /// `urgency` is 0, the most urgent, to 7; what is above is taken for 7. All that can be sent of a more urgent stream is
+    /// sent before anything of a less urgent one. Streams of one urgency are sent one after the other, in the order of
+    /// their ids, or share, a packet's worth each in turn, if they are `incremental`; where there are both, each kind has
+    /// half. It is the scale of RFC 9218 §4.
+    ///
+    /// Streams of which nothing is said have urgency 3 and are incremental. Flow control and loss are as ever: a stream that
+    /// may not send gives way. It may be called as often as wanted; a less urgent stream waits as long as more urgent ones
+    /// have something to send.
+    ///
+    /// # Errors
+    /// [`WriteError`] if the stream or the connection is over.
+    pub fn set_priority(&self, urgency: u8, incremental: bool) -> Result<(), WriteError> {
+        self.port.set_priority(Priority::new(urgency, incremental)).map_err(WriteError::from)
+    }
+
+    /// Before all streams that an application can have.
+    #[cfg(feature = "http3")]
+    pub(crate) fn put_before_all(&self) {
+        // Over already: then there is nothing to send.
+        let _over = self.port.set_priority(Priority::BEFORE_ALL);
     }
 
     /// Gives the stream an actor of its own, as streams get that move much: a busy stream then holds up none of its

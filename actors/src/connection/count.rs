@@ -261,7 +261,9 @@ impl Count {
         metrics.dispatcher.amplification_blocked.add(stats.amplification_blocked);
         metrics.connection.ids[IdEvent::Issued].add(stats.connection_ids_issued);
         metrics.connection.ids[IdEvent::Retired].add(stats.connection_ids_retired);
-        metrics.connection.limit_hits.add_all(&stats.limit_hits);
+        for (hits, count) in metrics.connection.limit_hits.iter().zip(stats.limit_hits) {
+            hits.add(count);
+        }
         for (limit, nanoseconds) in SendLimit::ALL.into_iter().zip(stats.limited_nanoseconds) {
             if nanoseconds > 0
                 && let Some(label) = SendLimitLabel::named(limit.as_str())

@@ -78,7 +78,9 @@ impl Counting {
         let because = if endpoint.is_draining() { RefusedReason::Shutdown } else { RefusedReason::Policy };
         connection.refused[because].add(refused);
         connection.refused[RefusedReason::Overload].add(drops[accept::DropReason::Refused as usize]);
-        connection.limit_hits.add_all(&limit_hits);
+        for (hits, count) in connection.limit_hits.iter().zip(limit_hits) {
+            hits.add(count);
+        }
         self.levels(endpoint);
     }
 

@@ -125,7 +125,7 @@ impl Roster {
             let Some(datagrams) = entry.collected.take() else { continue };
             if !entry.address.connected() {
                 // It ended, and its last word is still on the way.
-                meter.metrics().actor.mailbox_rejections[(ActorType::Connection, Rejection::Closed)].add(1);
+                meter.metrics().actor.mailbox_rejections[Rejection::Closed].add(1);
                 dropped += datagrams.iter().map(count).sum::<u64>();
             } else if entry.credit.try_take() {
                 meter.sent(ActorType::Connection);

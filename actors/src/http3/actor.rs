@@ -17,6 +17,7 @@ use http3::{Code, Event, Opening, Output, RequestKey};
 use telemetry::actor::{ActorType, StopReason};
 
 use super::bell::{Bell, Source};
+use super::count::{COUNT_AGE, Count};
 use super::error::Error;
 use super::handle::{Shared, Wish};
 use super::messages::Http3Work;
@@ -38,6 +39,8 @@ pub(crate) struct Http3Actor {
     meter: Rc<Meter>,
     /// When the machine wants to be asked again, and who does it.
     alarm: Option<(codec::Time, SpawnHandle)>,
+    /// What happens is about to be added to the metrics.
+    counting: bool,
     panicked: bool,
 }
 
@@ -54,6 +57,7 @@ struct State {
     /// Streams that are to be opened, by direction.
     openings: [VecDeque<Opening>; 2],
     wakers: Wakers,
+    count: Count,
     /// Reused from turn to turn.
     sources: Vec<Source>,
     /// Whether so many requests wait for a stream that the machine took no further ones.
@@ -106,11 +110,20 @@ impl Http3Actor {
             requests: HashMap::default(),
             openings: Default::default(),
             wakers,
+            count: Count::new(meter.clone()),
             sources: Vec::new(),
             held_back: false,
             over: false,
         };
-        let actor = Self { state: Guarded::new(state), connection, shared, meter, alarm: None, panicked: false };
+        let actor = Self {
+            state: Guarded::new(state),
+            connection,
+            shared,
+            meter,
+            alarm: None,
+            counting: false,
+            panicked: false,
+        };
         let address = actor.start();
         bell.hang(address.recipient());
         for direction in DIRECTIONS {
@@ -127,6 +140,7 @@ impl Http3Actor {
             (state.machine.deadline(), state.over)
         });
         self.meter.done(ActorType::Http3, started);
+        self.plan_count(context);
         match result {
             Ok((_, true)) => context.stop(),
             Ok((deadline, false)) => self.set_alarm(context, deadline),
@@ -137,6 +151,21 @@ impl Http3Actor {
             }
             Err(_) => {}
         }
+    }
+
+    /// Has what this turn counted added to the metrics together with what comes soon after it.
+    fn plan_count(&mut self, context: &mut Context<Self>) {
+        if !std::mem::replace(&mut self.counting, true) {
+            context.run_later(COUNT_AGE, |actor, _| {
+                actor.counting = false;
+                actor.add_counts();
+            });
+        }
+    }
+
+    fn add_counts(&mut self) {
+        // What a connection counted whose state is gone went with it.
+        let _gone = self.state.run(|state| state.count.add_all(&mut state.machine));
     }
 
     fn set_alarm(&mut self, context: &mut Context<Self>, deadline: Option<codec::Time>) {
@@ -168,6 +197,7 @@ impl Actor for Http3Actor {
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
+        self.add_counts();
         self.meter.stopped(ActorType::Http3, if self.panicked { StopReason::Panic } else { StopReason::Done });
         self.state.discard();
         self.shared.end();
@@ -235,6 +265,9 @@ impl State {
             let id = port.id();
             let receive = (direction == Direction::Bidirectional).then(|| RecvStream::new(port.clone()));
             let stream = Stream::new(self.bell.waker(Source::Stream(id)), Some(SendStream::new(port)), receive);
+            if matches!(opening, Opening::Control | Opening::QpackEncoder | Opening::QpackDecoder) {
+                stream.put_before_all();
+            }
             self.streams.insert(id, stream);
             self.machine.handle_opened(clock::now(), opening, id);
             // Nothing has come yet: whoever rings when it does is set up.
@@ -301,6 +334,10 @@ impl State {
             //# the request stream.
             let code = if self.side.is_server() { Code::H3_NO_ERROR } else { Code::H3_REQUEST_CANCELLED };
             self.machine.stop(id, code);
+        }
+        if let Some(priority) = wishes.priority {
+            // Over meanwhile: then there is nothing to hurry.
+            let _over = self.machine.priority_update(id, priority);
         }
         for payload in wishes.datagrams {
             // It may be dropped: too large, or not accepted by the peer.
@@ -374,7 +411,6 @@ impl State {
                 Wish::Goaway => self.machine.goaway(),
                 #[cfg(feature = "fault-injection")]
                 Wish::Panic => panic!("injected"),
-                Wish::Priority(stream, priority) => _ = self.machine.priority_update(stream, priority),
             }
             self.drain();
         }
@@ -499,7 +535,7 @@ impl State {
             }
             Event::Ended { stream, reason } => self.forget(stream, &Error::from(reason)),
             Event::Datagram { stream, payload } => self.with_port(stream, |port| _ = port.give_datagram(payload)),
-            Event::PriorityChanged { .. } => {}
+            Event::PriorityChanged { stream, priority } => self.set_priority(stream, priority),
             Event::Settings(settings) => self.shared.on_settings(settings),
             Event::Goaway { .. } => self.shared.on_goaway(),
             Event::Drained => self.machine.close(Code::H3_NO_ERROR, ""),
@@ -514,8 +550,18 @@ impl State {
         request.extensions_mut().insert(priority);
         let task = dispatch(request, port.clone());
         if let Some(held) = self.streams.get_mut(&stream) {
+            held.set_priority(priority);
             held.exchange = Some(Held(port));
             held.task = Some(task);
+        }
+    }
+
+    /// A response is wanted sooner or later than was said.
+    fn set_priority(&self, stream: StreamId, priority: http3::Priority) {
+        let is_held = self.streams.get(&stream).is_some_and(|held| held.set_priority(priority));
+        if !is_held {
+            // All of it was written, and some of it may wait.
+            self.connection.set_stream_priority(stream, priority.urgency(), priority.is_incremental());
         }
     }
 

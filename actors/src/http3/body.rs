@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use http3::Priority;
 
 use super::error::Error;
 use super::port::{ExchangePort, Piece};
@@ -30,6 +31,17 @@ impl RecvBody {
     /// That of a CONNECT request, whose bytes are not content.
     pub(crate) fn none(port: Arc<ExchangePort>) -> Self {
         Self { port, hint: SizeHint::with_exact(0), over: true }
+    }
+
+    /// Tells the server how urgent the rest of this response is now (PRIORITY_UPDATE, RFC 9218 §7), and whether parts of it
+    /// are of use. Only a suggestion.
+    ///
+    /// At the beginning a request says it with a [`Priority`] among its extensions, or a `priority` field. A server's
+    /// service does not ask here: its response's `priority` field says how it is to be sent (RFC 9218 §8).
+    pub fn set_priority(&self, priority: Priority) {
+        if !self.over {
+            self.port.set_priority(priority);
+        }
     }
 
     /// The next bytes; `None` at the end, or where the trailers begin.

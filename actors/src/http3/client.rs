@@ -4,14 +4,16 @@ use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use codec::Side;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use http_body::{Body, Frame, SizeHint};
-use http3::{Code, Config, Settings};
+use http3::priority::PRIORITY;
+use http3::{Code, Config, Priority, Settings};
+use parking_lot::Mutex;
 
 use super::actor::Http3Actor;
 use super::body::RecvBody;
@@ -61,6 +63,9 @@ impl RequestSender {
     /// Makes a request, and waits for the head of its response. The rest of the request's content is sent meanwhile and
     /// afterwards; that of the response is read from its body.
     ///
+    /// A [`Priority`] among the request's extensions says how urgent the response is, unless a `priority` field does; it can
+    /// be changed later with [`RecvBody::set_priority`], or, before there is a response, with a [`PriorityHandle`].
+    ///
     /// Dropping the future gives the request up (H3_REQUEST_CANCELLED).
     ///
     /// # Errors
@@ -77,7 +82,8 @@ impl RequestSender {
         let (parts, body) = request.into_parts();
         let end = body.is_end_stream();
         let port = ExchangePort::new(self.shared.bell().clone(), None);
-        let head = Box::new(Request::from_parts(parts, ()));
+        let mut head = Box::new(Request::from_parts(parts, ()));
+        say_priority(&mut head, &port);
         self.shared.wish(Wish::Request { head, end, port: port.clone() });
         if !end {
             let port = port.clone();
@@ -114,7 +120,7 @@ impl RequestSender {
     ///
     /// # Errors
     /// [`Error`], also if the server has not said that it takes extended CONNECT (RFC 9220 §3).
-    pub async fn upgrade(&self, request: Request<()>) -> Result<(Response<()>, Option<Upgraded>), Error> {
+    pub async fn upgrade(&self, mut request: Request<()>) -> Result<(Response<()>, Option<Upgraded>), Error> {
         // Not before the server has said that it may be used.
         if request.extensions().get::<super::Protocol>().is_some() {
             let settings = self.settings().await.ok_or(Error::Cancelled)?;
@@ -123,6 +129,7 @@ impl RequestSender {
             }
         }
         let port = ExchangePort::new(self.shared.bell().clone(), None);
+        say_priority(&mut request, &port);
         self.shared.wish(Wish::Request { head: Box::new(request), end: false, port: port.clone() });
         let mut pending = Pending { port, answered: false };
         loop {
@@ -157,6 +164,58 @@ impl RequestSender {
     pub async fn shut_down(&self) {
         self.shared.wish(Wish::Goaway);
         self.shared.ended().await;
+    }
+}
+
+/// Puts the priority that stands among the extensions into a field, unless there is one, and lets it be changed.
+fn say_priority(head: &mut Request<()>, port: &Arc<ExchangePort>) {
+    if let Some(priority) = head.extensions().get::<Priority>().copied()
+        && !priority.as_str().is_empty()
+        && !head.headers().contains_key(PRIORITY)
+    {
+        head.headers_mut().insert(PRIORITY, HeaderValue::from_static(priority.as_str()));
+    }
+    if let Some(handle) = head.extensions().get::<PriorityHandle>() {
+        handle.bind(port);
+    }
+}
+
+/// Changes how urgent a response is that may not have begun (PRIORITY_UPDATE, RFC 9218 §7): to be put among the extensions
+/// of its request, and kept.
+#[derive(Clone, Debug, Default)]
+pub struct PriorityHandle {
+    shared: Arc<Handled>,
+}
+
+#[derive(Debug, Default)]
+struct Handled {
+    state: Mutex<HandledState>,
+}
+
+#[derive(Debug, Default)]
+struct HandledState {
+    port: Weak<ExchangePort>,
+    /// What was said before there was a request.
+    said: Option<Priority>,
+}
+
+impl PriorityHandle {
+    /// Tells the server how urgent the response is now, and whether parts of it are of use. Only a suggestion; when the
+    /// response is over, it means nothing.
+    pub fn set(&self, priority: Priority) {
+        let mut handled = self.shared.state.lock();
+        match handled.port.upgrade() {
+            Some(port) => port.set_priority(priority),
+            None => handled.said = Some(priority),
+        }
+    }
+
+    fn bind(&self, port: &Arc<ExchangePort>) {
+        let mut handled = self.shared.state.lock();
+        handled.port = Arc::downgrade(port);
+        if let Some(priority) = handled.said.take() {
+            port.set_priority(priority);
+        }
     }
 }
 

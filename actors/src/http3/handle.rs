@@ -5,9 +5,8 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use codec::StreamId;
 use http::Request;
-use http3::{Priority, Settings};
+use http3::Settings;
 use parking_lot::Mutex;
 
 use super::bell::{Bell, Source};
@@ -25,9 +24,6 @@ pub(crate) enum Wish {
     /// The actor is to panic, to show what that costs.
     #[cfg(feature = "fault-injection")]
     Panic,
-    /// A response is to come sooner or later than was said.
-    #[expect(dead_code, reason = "the client's interface does not offer it yet")]
-    Priority(StreamId, Priority),
 }
 
 /// See the module.

@@ -36,6 +36,7 @@ mod actor;
 mod bell;
 mod body;
 mod client;
+mod count;
 mod error;
 mod handle;
 mod messages;
@@ -45,7 +46,7 @@ mod streams;
 mod upgrade;
 
 pub use body::RecvBody;
-pub use client::{Empty, Interim, RequestSender, connect, connect_with};
+pub use client::{Empty, Interim, PriorityHandle, RequestSender, connect, connect_with};
 pub use error::Error;
 pub use server::EarlyHints;
 pub use upgrade::{Upgrade, Upgraded};

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use codec::StreamId;
 use http::{HeaderMap, Response};
+use http3::Priority;
 use parking_lot::Mutex;
 
 use super::bell::{Bell, Source};
@@ -53,6 +54,8 @@ pub(crate) struct Wishes {
     pub(crate) stop: bool,
     /// All of it is not wanted.
     pub(crate) cancel: bool,
+    /// The response is wanted sooner or later than was said.
+    pub(crate) priority: Option<Priority>,
     /// Datagrams to send.
     pub(crate) datagrams: VecDeque<Bytes>,
 }
@@ -184,6 +187,13 @@ impl ExchangePort {
         self.tell(state);
     }
 
+    /// The response is wanted sooner or later than was said.
+    pub(crate) fn set_priority(&self, priority: Priority) {
+        let mut state = self.state.lock();
+        state.wishes.priority = Some(priority);
+        self.tell(state);
+    }
+
     /// Sends a part, as soon as there is room for content.
     pub(crate) fn poll_send(&self, context: &mut Context<'_>, part: &mut Option<Part>) -> Poll<Result<(), Error>> {
         let mut state = self.state.lock();
@@ -293,7 +303,7 @@ impl ExchangePort {
     pub(crate) fn begin(&self, stream: StreamId) -> bool {
         let mut state = self.state.lock();
         state.stream = Some(stream);
-        !state.outgoing.is_empty() || state.wishes.cancel || state.wishes.stop
+        !state.outgoing.is_empty() || state.wishes.cancel || state.wishes.stop || state.wishes.priority.is_some()
     }
 
     /// Whether nothing more comes, and all that came was taken.

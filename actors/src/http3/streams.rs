@@ -129,6 +129,21 @@ impl Stream {
         wrote
     }
 
+    /// It is needed to understand the others: it goes before them.
+    pub(super) fn put_before_all(&self) {
+        if let Some(send) = &self.send {
+            send.put_before_all();
+        }
+    }
+
+    /// How urgent it is from now on. Whether there is a handle left to say it with.
+    pub(super) fn set_priority(&self, priority: http3::Priority) -> bool {
+        let Some(send) = &self.send else { return false };
+        // Over already: then there is nothing to send.
+        let _over = send.set_priority(priority.urgency(), priority.is_incremental());
+        true
+    }
+
     pub(super) fn reset(&mut self, code: u64) {
         if let Some(send) = &mut self.send {
             // Over already: then there is nothing to reset.

@@ -13,6 +13,7 @@ use parking_lot::{Mutex, MutexGuard};
 use smallvec::SmallVec;
 use transport::connection::HandshakeData;
 use transport::output::CloseReason;
+use transport::stream::Priority;
 
 use super::stream::StreamPort;
 use crate::connection::ConnectionOrders;
@@ -23,6 +24,10 @@ const REPORT_CONSUMED: u64 = 32 * 1024;
 /// What is consumed is told at the latest when it is this part of the smallest window, so that no peer ever waits for
 /// credit that nobody reports.
 const REPORT_PART: u64 = 8;
+
+/// Priorities of streams without a handle that are changed at once.
+#[cfg(feature = "http3")]
+const PRIORITIES: usize = 256;
 
 /// A stream that the peer opened.
 pub(crate) type Accepted = Arc<StreamPort>;
@@ -54,6 +59,8 @@ pub(crate) struct Work {
     pub(crate) streams: Vec<Arc<StreamPort>>,
     /// Of which kinds of streams it waits for more than these.
     pub(crate) wanted: SmallVec<[(Direction, u64); 2]>,
+    /// Streams whose handles are gone, and how urgent what waits on them is.
+    pub(crate) priorities: Vec<(StreamId, Priority)>,
 }
 
 /// What anyone may ask about a connection, kept up to date by its actor.
@@ -325,6 +332,17 @@ impl ConnectionPort {
         state.work.streams.extend(stream);
         state.unreported += consumed;
         if urgent || state.unreported >= self.report_from {
+            tell(state);
+        }
+    }
+
+    /// What waits on a stream of which there is no handle any more is sent in this order. It must have been opened; when
+    /// it is over, or too many are changed at once, nothing happens.
+    #[cfg(feature = "http3")]
+    pub(crate) fn set_priority(&self, id: StreamId, priority: Priority) {
+        let mut state = self.state.lock();
+        if state.closed.is_none() && state.work.priorities.len() < PRIORITIES {
+            state.work.priorities.push((id, priority));
             tell(state);
         }
     }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use codec::StreamId;
 use parking_lot::Mutex;
 use transport::output::CloseReason;
+use transport::stream::Priority;
 
 use super::connection::ConnectionPort;
 use crate::stream::messages::StreamWork;
@@ -55,6 +56,8 @@ pub(crate) struct StreamWishes {
     pub(crate) released: bool,
     /// The stream is to have an actor of its own.
     pub(crate) isolate: bool,
+    /// Before what is written, its priority is to change.
+    pub(crate) priority: Option<Priority>,
     /// Writes that found no room and wait.
     pub(crate) waits: u64,
 }
@@ -78,6 +81,8 @@ struct State {
     reader: Option<Waker>,
     outgoing: VecDeque<Bytes>,
     outgoing_bytes: usize,
+    /// The application wrote something, or said that nothing follows.
+    written: bool,
     /// The application finished or reset the sending half.
     ended: bool,
     send_end: Option<SendEnd>,
@@ -247,6 +252,7 @@ impl StreamPort {
         if let Some(data) = data.take()
             && !data.is_empty()
         {
+            state.written = true;
             state.outgoing_bytes += data.len();
             state.outgoing.push_back(data);
             self.tell(state, true, 0);
@@ -269,8 +275,23 @@ impl StreamPort {
             return Err(WriteRefusal::Ended);
         }
         state.ended = true;
+        state.written = true;
         state.wishes.finish = true;
         self.tell(state, true, 0);
+        Ok(())
+    }
+
+    /// What was written and not sent, and all that follows, is sent in this order. Fails if the sending half is over.
+    pub(crate) fn set_priority(self: &Arc<Self>, priority: Priority) -> Result<(), WriteRefusal> {
+        let mut state = self.state.lock();
+        if let Some(end) = &state.send_end {
+            return Err(WriteRefusal::End(end.clone()));
+        }
+        state.wishes.priority = Some(priority);
+        // Before there is anything to send it changes nothing: then it goes along with the first bytes.
+        if state.written {
+            self.tell(state, true, 0);
+        }
         Ok(())
     }
 

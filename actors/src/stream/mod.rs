@@ -52,6 +52,7 @@ struct State {
     buffers: StreamBuffers,
     port: Arc<StreamPort>,
     chunks: Vec<Bytes>,
+    outputs: Vec<StreamOutput>,
     over: bool,
     held: BufferShare,
 }
@@ -62,6 +63,7 @@ impl StreamActor {
             buffers,
             port: port.clone(),
             chunks: Vec::new(),
+            outputs: Vec::new(),
             over: false,
             held: BufferShare::new(meter.clone()),
         };
@@ -91,6 +93,10 @@ impl State {
         let mut written = Vec::new();
         let wishes = self.port.take_work(self.buffers.writable(), &mut written);
         self.held.meter().edges_full(Edge::ApplicationStreams, wishes.waits);
+        if let Some(priority) = wishes.priority {
+            // Before what was written, which comes out of the buffers at the end of the turn.
+            self.outputs.push(StreamOutput::Prioritize { id: self.buffers.id(), priority });
+        }
         if wishes.consumed > 0 {
             self.buffers.consume(wishes.consumed);
         }
@@ -142,7 +148,7 @@ impl State {
     }
 
     fn end_turn(&mut self) -> (Vec<StreamOutput>, bool) {
-        let mut outputs = Vec::new();
+        let mut outputs = std::mem::take(&mut self.outputs);
         // Events lead to outputs, and the last output of a stream to its last event: that it is closed.
         loop {
             while let Some(event) = self.buffers.poll_event() {

@@ -144,6 +144,10 @@ impl State {
                 self.on_stream_work(&port);
             }
         }
+        // Said after the last thing that the streams' handles said.
+        for (id, priority) in work.priorities {
+            self.outputs.push(StreamOutput::Prioritize { id, priority });
+        }
     }
 
     fn on_stream_work(&mut self, port: &Arc<StreamPort>) {
@@ -151,6 +155,10 @@ impl State {
         let room = self.machine.writable(id);
         let wishes = port.take_work(room, &mut self.chunks);
         self.held.meter().edges_full(Edge::ApplicationStreams, wishes.waits);
+        if let Some(priority) = wishes.priority {
+            // Before what was written, which comes out of the machine at the end of the turn.
+            self.outputs.push(StreamOutput::Prioritize { id, priority });
+        }
         if wishes.isolate {
             self.machine.isolate(id);
         }

@@ -174,7 +174,8 @@ impl Connection {
                 return Ok(());
             }
         } else if stream.index() < self.next_request {
-            // It is gone.
+            // It is over here; but what was sent of the response may wait in the transport.
+            self.push_event(Event::PriorityChanged { stream, priority });
             return Ok(());
         }
         self.keep_priority(stream, priority);

@@ -56,7 +56,7 @@ use crate::output::{Event, Opening, Output};
 use crate::priority::Priority;
 use crate::qpack;
 use crate::settings::Settings;
-use crate::stats::Stats;
+use crate::stats::{QpackLevels, Stats};
 
 use exchange::Exchanges;
 use incoming::Incoming;
@@ -310,6 +310,15 @@ impl Connection {
     /// What QPACK counted since the connection began.
     pub fn qpack_stats(&self) -> (qpack::EncoderStats, qpack::DecoderStats) {
         (self.encoder.stats(), self.decoder.stats())
+    }
+
+    /// What QPACK holds now.
+    pub fn qpack_levels(&self) -> QpackLevels {
+        QpackLevels {
+            encoder_table_bytes: self.encoder.table_bytes(),
+            decoder_table_bytes: self.decoder.table_bytes(),
+            blocked_streams: self.decoder.blocked_streams(),
+        }
     }
 
     fn stats(&mut self) -> &mut Stats {

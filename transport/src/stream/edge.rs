@@ -6,6 +6,8 @@
 use bytes::Bytes;
 use codec::{Direction, StreamId};
 
+use super::Priority;
+
 /// A fact about a stream, from the connection to the keeper of its bytes.
 #[derive(Clone, Debug)]
 pub enum StreamInput {
@@ -105,6 +107,14 @@ pub enum StreamOutput {
     Released {
         /// Which stream.
         id: StreamId,
+    },
+    /// From now on the stream's bytes, also those that wait or are lost, are sent in this order. Opens a stream of ours;
+    /// the peer hears of it with its first bytes.
+    Prioritize {
+        /// Which stream.
+        id: StreamId,
+        /// How urgent it is.
+        priority: Priority,
     },
     /// Somebody waits to open a stream, and the last limit that was heard does not permit it.
     OpenWanted {

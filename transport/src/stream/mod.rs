@@ -6,5 +6,7 @@ mod chunks;
 pub mod edge;
 pub mod ledger;
 mod places;
+mod priority;
 
 pub use edge::{StreamInput, StreamOutput};
+pub use priority::Priority;

@@ -186,7 +186,7 @@ fn a_priority_of_no_request_is_an_error() {
 }
 
 #[test]
-fn a_priority_of_a_request_that_is_over_is_ignored() {
+fn a_priority_of_a_request_that_is_over_is_told_for_what_the_transport_still_holds_and_not_kept() {
     let mut server = Alone::new(Side::Server);
     server.message(0, &GET, true);
     server.machine.send_response(server.now, bidi(0), &Response::new(()), true).unwrap();
@@ -194,7 +194,7 @@ fn a_priority_of_a_request_that_is_over_is_ignored() {
     server.take_writes();
     server.control(&update(0, b"u=1"));
     assert!(server.machine.early_priorities.is_empty());
-    assert_eq!(priorities(&server).len(), 1);
+    assert_eq!(priorities(&server).len(), 2, "that of the request, and the change");
 }
 
 #[test]

@@ -50,6 +50,7 @@ fn describe(output: StreamOutput) -> String {
         StreamOutput::Consumed { id, bytes } => format!("{id} consumed {bytes}"),
         StreamOutput::Released { id } => format!("{id} released"),
         StreamOutput::OpenWanted { direction, limit } => format!("more than {limit} {direction:?} wanted"),
+        StreamOutput::Prioritize { id, priority } => format!("{id} has {priority:?}"),
     }
 }
 

@@ -8,7 +8,7 @@
 //! ```text
 //! frames of the peer ─ on_stream, on_max_data … ─▶ ┌────────┐ ─ poll_input ──▶ StreamInput  to the keeper of the bytes
 //! StreamOutput ─────── on_output ────────────────▶ │ Ledger │ ─ write_control ▶ MAX_DATA, RESET_STREAM …
-//! tokens ───────────── on_acknowledged, on_lost ─▶ │        │ ─ write_streams ▶ STREAM frames, oldest loss first
+//! tokens ───────────── on_acknowledged, on_lost ─▶ │        │ ─ write_streams ▶ STREAM frames, the most urgent first
 //! time ─────────────── on_deadline ──────────────▶ └────────┘ ─ deadline ─────▶ when credit is owed
 //! ```
 //!
@@ -22,7 +22,7 @@
 //! | `sending.rs`, `receiving.rs` | the two halves of one stream |
 //! | `send_buffer.rs` | the bytes of the one, until they are acknowledged |
 //! | `concurrency.rs` | how many streams the peer may open |
-//! | `table.rs` | the streams, and who is next to send |
+//! | `table.rs`, `levels.rs` | the streams, and who is next to send |
 //! | `stats.rs`, `durations.rs` | what is counted |
 //!
 //! A stream is in the table from its first mention until both halves are over; a lower index than the next that is not
@@ -34,6 +34,7 @@ mod concurrency;
 mod durations;
 mod ending;
 mod judge;
+mod levels;
 mod order;
 mod receiving;
 mod send_buffer;
@@ -151,8 +152,6 @@ pub struct Ledger {
     // The latest moment we were told of. Being a little behind only delays credit, until `deadline`.
     now: Time,
     round_trip: Duration,
-    // Bytes of new data that the stream whose turn it is has sent in this turn.
-    turn: u64,
     // Streams that have sent all that the peer permits on them.
     blocked_streams: usize,
     send_buffered: u64,
@@ -175,7 +174,6 @@ impl Ledger {
             inputs: VecDeque::new(),
             now: Time::ZERO,
             round_trip: INITIAL_ROUND_TRIP,
-            turn: 0,
             blocked_streams: 0,
             send_buffered: 0,
             stats: Lazy::new(),
@@ -250,13 +248,21 @@ impl Ledger {
         self.table.first(List::Retransmit).is_some()
             || self.table.first(List::Bare).is_some()
             || (self.credit.available() > 0 && self.table.first(List::Ready).is_some())
+            || !self.table.levels.is_quiet() && self.has_unblocked_data_by_priority()
+    }
+
+    #[cold]
+    fn has_unblocked_data_by_priority(&self) -> bool {
+        self.table.has(List::Retransmit)
+            || self.table.has(List::Bare)
+            || (self.credit.available() > 0 && self.table.has(List::Ready))
     }
 
     /// Which of the peer's limits keeps us from sending new data, if one does.
     pub fn blocked_by(&self) -> Option<FlowBlocked> {
         if self.is_connection_blocked() {
             Some(FlowBlocked::Connection)
-        } else if self.blocked_streams > 0 && self.table.first(List::Ready).is_none() {
+        } else if self.blocked_streams > 0 && !self.table.has(List::Ready) {
             Some(FlowBlocked::Stream)
         } else {
             None
@@ -337,7 +343,7 @@ impl Ledger {
 
     /// Whether there is new data, and the connection's credit is used up.
     fn is_connection_blocked(&self) -> bool {
-        self.credit.available() == 0 && self.table.first(List::Ready).is_some()
+        self.credit.available() == 0 && self.table.has(List::Ready)
     }
 }
 

@@ -8,7 +8,7 @@ use super::sending::{End, Sending};
 use super::table::{Control, List, Slot, Stream};
 use super::{Ledger, Outcome, index};
 use crate::error::TransportError;
-use crate::stream::{StreamInput, StreamOutput};
+use crate::stream::{Priority, StreamInput, StreamOutput};
 
 impl Ledger {
     /// A wish of the keeper of the bytes.
@@ -24,6 +24,7 @@ impl Ledger {
             StreamOutput::Stop { id, code } => self.stop(id, code),
             StreamOutput::Consumed { id, bytes } => self.consumed(id, bytes),
             StreamOutput::Released { id } => self.release(id),
+            StreamOutput::Prioritize { id, priority } => self.prioritize(id, priority),
             StreamOutput::OpenWanted { direction, limit } => {
                 // If there are more by now, that is on its way to whoever waits.
                 if self.ours[index(direction)].limit() <= limit {
@@ -119,6 +120,16 @@ impl Ledger {
         Ok(())
     }
 
+    fn prioritize(&mut self, id: StreamId, priority: Priority) -> Result<(), TransportError> {
+        if !id.may_send(self.side) {
+            return Err(TransportError::internal("a priority for a stream that only the peer sends on"));
+        }
+        if let Some(slot) = self.ordered_slot(id)? {
+            self.table.set_priority(slot, priority);
+        }
+        Ok(())
+    }
+
     /// The stream of a wish, which opens it if it is ours; `None` if it is gone.
     fn ordered_slot(&mut self, id: StreamId) -> Result<Option<Slot>, TransportError> {
         if let Some(slot) = self.table.find(id) {
@@ -175,9 +186,6 @@ impl Ledger {
 
     /// Takes the stream out of the queues of those that send STREAM frames.
     pub(super) fn leave_queues(&mut self, slot: Slot) {
-        if self.table.first(List::Ready) == Some(slot) {
-            self.turn = 0;
-        }
         for list in [List::Retransmit, List::Bare, List::Ready] {
             self.table.unlist(list, slot);
         }

@@ -1,17 +1,25 @@
 //! The streams that are open, found by id, and the queues of those that want to send.
 //!
 //! A stream is found by one fast hash of its id; the queues are links inside the streams, so that joining, leaving and
-//! taking turns cost the same however many streams there are, and a stream that is gone leaves nothing behind.
+//! taking turns cost the same however many streams there are, and a stream that is gone leaves nothing behind. Streams
+//! with a priority have queues of their own: see [`super::levels`].
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 
 use codec::{Side, StreamId, Time};
 use foldhash::fast::FixedState;
 
+use super::levels::Levels;
 use super::receiving::Receiving;
 use super::sending::Sending;
 use super::stats::{ByKind, Outcome};
+use crate::stream::Priority;
 use crate::stream::places::{KEPT, Places};
+use crate::stream::priority::DEFAULT_LEVEL;
 
 /// One stream: the halves that are not over.
 #[derive(Debug)]
@@ -27,12 +35,13 @@ pub(super) struct Stream {
     pub(super) outcome: Outcome,
     /// Whether everything the peer permits was sent.
     pub(super) blocked: bool,
+    pub(super) priority: Priority,
     controls: u8,
-    links: [Links; LISTS],
+    pub(super) links: [Links; LISTS],
 }
 
 impl Stream {
-    pub(super) const fn new(id: StreamId, since: Time, sending: Option<Sending>, receiving: Option<Receiving>) -> Self {
+    pub(super) fn new(id: StreamId, since: Time, sending: Option<Sending>, receiving: Option<Receiving>) -> Self {
         Self {
             id,
             since,
@@ -40,6 +49,7 @@ impl Stream {
             receiving,
             outcome: Outcome::Finished,
             blocked: false,
+            priority: Priority::default(),
             controls: 0,
             links: [Links::UNLISTED; LISTS],
         }
@@ -66,8 +76,8 @@ pub(super) struct Epitaph {
     pub(super) outcome: Outcome,
 }
 
-/// A queue of streams.
-#[derive(Clone, Copy, Debug)]
+/// A queue of streams. All but the first exist once for each urgency.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(usize)]
 pub(super) enum List {
     /// Streams with control frames.
@@ -103,33 +113,50 @@ impl Control {
 
 /// A stream's neighbours in one queue.
 #[derive(Clone, Copy, Debug)]
-struct Links {
-    listed: bool,
+pub(super) struct Links {
+    pub(super) listed: bool,
     previous: Option<Slot>,
     next: Option<Slot>,
 }
 
 impl Links {
-    const UNLISTED: Self = Self { listed: false, previous: None, next: None };
+    pub(super) const UNLISTED: Self = Self { listed: false, previous: None, next: None };
+    /// In a queue that is none of links.
+    pub(super) const ELSEWHERE: Self = Self { listed: true, previous: None, next: None };
 }
 
 /// The ends of one queue.
 #[derive(Clone, Copy, Debug, Default)]
-struct Ends {
-    first: Option<Slot>,
+pub(super) struct Ends {
+    pub(super) first: Option<Slot>,
     last: Option<Slot>,
 }
 
-/// Where in the table a stream is. Valid until the stream is removed.
+/// Where in the table a stream is, counted from 1. Valid until the stream is removed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Slot(u32);
+pub(super) struct Slot(NonZeroU32);
+
+impl Slot {
+    fn new(key: usize) -> Option<Self> {
+        u32::try_from(key).ok()?.checked_add(1).and_then(NonZeroU32::new).map(Self)
+    }
+
+    const fn key(self) -> usize {
+        self.0.get() as usize - 1
+    }
+}
 
 /// All open streams.
 #[derive(Debug, Default)]
 pub(super) struct Table {
     streams: Places<Stream>,
     slots: HashMap<StreamId, Slot, FixedState>,
+    /// Those of streams without a priority, and that of control frames.
     lists: [Ends; LISTS],
+    /// Bytes of new data that the first of them has sent in its turn.
+    pub(super) turn: u64,
+    /// The queues of the others.
+    pub(super) levels: Levels,
     waiting: [usize; Control::ALL.len()],
     open: ByKind,
 }
@@ -138,7 +165,7 @@ impl Table {
     /// Adds a stream of `side`'s connection. Returns its place, or `None` if no more can be numbered.
     pub(super) fn insert(&mut self, side: Side, stream: Stream) -> Option<Slot> {
         let id = stream.id;
-        let slot = Slot(u32::try_from(self.streams.next()).ok()?);
+        let slot = Slot::new(self.streams.next())?;
         self.streams.insert(stream);
         self.slots.insert(id, slot);
         self.open[initiator(side, id)][super::index(id.direction())] += 1;
@@ -161,7 +188,7 @@ impl Table {
                 self.forget(slot, control);
             }
         }
-        self.streams.remove(slot.0 as usize);
+        self.streams.remove(slot.key());
         self.slots.remove(&id);
         self.open[initiator(side, id)][super::index(id.direction())] -= 1;
         // A map's room is up to twice what was asked for.
@@ -175,6 +202,7 @@ impl Table {
     pub(super) fn shrink(&mut self) {
         self.streams.shrink();
         self.slots.shrink_to_fit();
+        self.levels.shrink();
     }
 
     /// Where the stream is, if it is open.
@@ -183,11 +211,11 @@ impl Table {
     }
 
     pub(super) fn get(&self, slot: Slot) -> Option<&Stream> {
-        self.streams.get(slot.0 as usize)
+        self.streams.get(slot.key())
     }
 
     pub(super) fn get_mut(&mut self, slot: Slot) -> Option<&mut Stream> {
-        self.streams.get_mut(slot.0 as usize)
+        self.streams.get_mut(slot.key())
     }
 
     /// The sending half, if it is not over.
@@ -202,7 +230,7 @@ impl Table {
 
     /// The places of all streams.
     pub(super) fn slots(&self) -> Vec<Slot> {
-        self.streams.iter().filter_map(|(key, _)| u32::try_from(key).ok().map(Slot)).collect()
+        self.streams.iter().filter_map(|(key, _)| Slot::new(key)).collect()
     }
 
     /// How many streams are open.
@@ -243,54 +271,102 @@ impl Table {
         self.waiting.iter().sum()
     }
 
-    /// The stream whose turn it is.
+    /// The first stream of a queue of those without a priority.
     pub(super) const fn first(&self, list: List) -> Option<Slot> {
         self.lists[list as usize].first
     }
 
-    /// Puts a stream at the end of a queue, unless it is in it.
+    /// Whether not more than one stream is in a queue of those without a priority.
+    #[inline]
+    pub(super) fn is_alone(&self, list: List) -> bool {
+        let Ends { first, last } = self.lists[list as usize];
+        first == last
+    }
+
+    /// Puts a stream at the end of a queue of its urgency, unless it is in it.
     pub(super) fn enlist(&mut self, list: List, slot: Slot) {
-        let last = self.lists[list as usize].last;
-        let Some(links) = self.links(list, Some(slot)) else { return };
-        if links.listed {
+        let Some(stream) = self.get_mut(slot) else { return };
+        if stream.links[list as usize].listed {
             return;
         }
-        *links = Links { listed: true, previous: last, next: None };
-        if let Some(links) = self.links(list, last) {
-            links.next = Some(slot);
+        if stream.priority.is_default() || list == List::Control {
+            self.link(list, DEFAULT_LEVEL, slot);
         } else {
-            self.lists[list as usize].first = Some(slot);
+            self.enlist_by_priority(list, slot);
         }
-        self.lists[list as usize].last = Some(slot);
     }
 
     /// Takes a stream out of a queue, if it is in it.
     pub(super) fn unlist(&mut self, list: List, slot: Slot) {
-        let Some(links) = self.links(list, Some(slot)) else { return };
-        if !links.listed {
+        let Some(stream) = self.get_mut(slot) else { return };
+        if !stream.links[list as usize].listed {
             return;
         }
-        let Links { previous, next, .. } = std::mem::replace(links, Links::UNLISTED);
-        match self.links(list, previous) {
-            Some(links) => links.next = next,
-            None => self.lists[list as usize].first = next,
-        }
-        match self.links(list, next) {
-            Some(links) => links.previous = previous,
-            None => self.lists[list as usize].last = previous,
+        if stream.priority.is_default() || list == List::Control {
+            self.unlink(list, DEFAULT_LEVEL, slot);
+        } else {
+            self.unlist_by_priority(list, slot);
         }
     }
 
-    /// Moves the first stream of a queue to its end: the next one's turn.
-    pub(super) fn rotate(&mut self, list: List) {
-        let Ends { first, last } = self.lists[list as usize];
+    /// Moves the first stream of a queue of those that take turns to its end: the next one's turn.
+    pub(super) fn rotate(&mut self, level: usize) {
+        let Some(Ends { first, last }) = self.ends(List::Ready, level).copied() else { return };
         // Alone, a stream's turn is followed by its own.
         if let Some(first) = first
             && Some(first) != last
         {
-            self.unlist(list, first);
-            self.enlist(list, first);
+            self.unlink(List::Ready, level, first);
+            self.link(List::Ready, level, first);
         }
+    }
+
+    /// Adds a stream that is in no such queue to the end of one.
+    pub(super) fn link(&mut self, list: List, level: usize, slot: Slot) {
+        let Some(last) = self.ends(list, level).map(|ends| ends.last) else { return };
+        if let Some(links) = self.links(list, Some(slot)) {
+            *links = Links { listed: true, previous: last, next: None };
+        }
+        if let Some(links) = self.links(list, last) {
+            links.next = Some(slot);
+        } else if let Some(ends) = self.ends(list, level) {
+            ends.first = Some(slot);
+        }
+        if let Some(ends) = self.ends(list, level) {
+            ends.last = Some(slot);
+        }
+    }
+
+    /// Takes a stream out of the queue that it is in. Whoever was first in it has its turn no longer.
+    pub(super) fn unlink(&mut self, list: List, level: usize, slot: Slot) {
+        let Some(links) = self.links(list, Some(slot)) else { return };
+        let Links { previous, next, .. } = std::mem::replace(links, Links::UNLISTED);
+        if let Some(links) = self.links(list, previous) {
+            links.next = next;
+        } else {
+            if let Some(ends) = self.ends(list, level) {
+                ends.first = next;
+            }
+            if list == List::Ready {
+                *self.turn(level) = 0;
+            }
+        }
+        if let Some(links) = self.links(list, next) {
+            links.previous = previous;
+        } else if let Some(ends) = self.ends(list, level) {
+            ends.last = previous;
+        }
+    }
+
+    /// The ends of a queue of links.
+    #[inline]
+    fn ends(&mut self, list: List, level: usize) -> Option<&mut Ends> {
+        if level == DEFAULT_LEVEL { Some(&mut self.lists[list as usize]) } else { self.levels.ends(list, level) }
+    }
+
+    /// Bytes of new data that the first of those that take turns has sent in its turn.
+    pub(super) fn turn(&mut self, level: usize) -> &mut u64 {
+        if level == DEFAULT_LEVEL { &mut self.turn } else { self.levels.turn(level).unwrap_or(&mut self.turn) }
     }
 
     fn links(&mut self, list: List, slot: Option<Slot>) -> Option<&mut Links> {
@@ -301,87 +377,4 @@ impl Table {
 /// Who opened the stream, as an index of [`ByKind`].
 pub(super) fn initiator(side: Side, id: StreamId) -> usize {
     usize::from(id.initiator() != side)
-}
-
-#[cfg(test)]
-mod tests {
-    use codec::Direction;
-
-    use super::*;
-
-    fn stream(index: u64) -> Stream {
-        Stream::new(StreamId::new(Side::Client, Direction::Bidirectional, index), Time::ZERO, None, None)
-    }
-
-    fn order(table: &mut Table) -> Vec<u64> {
-        let mut indices = Vec::new();
-        while let Some(slot) = table.first(List::Ready) {
-            indices.push(table.get(slot).unwrap().id.index());
-            table.unlist(List::Ready, slot);
-        }
-        indices
-    }
-
-    #[test]
-    fn queues_keep_their_order_and_a_removed_stream_leaves_them() {
-        let mut table = Table::default();
-        let slots: Vec<_> = (0..5).map(|index| table.insert(Side::Client, stream(index)).unwrap()).collect();
-        for slot in &slots {
-            table.enlist(List::Ready, *slot);
-            table.enlist(List::Ready, *slot);
-            table.enlist(List::Bare, *slot);
-        }
-        table.rotate(List::Ready);
-        for removed in [2, 4] {
-            table.remove(Side::Client, slots[removed]).unwrap();
-        }
-        assert_eq!(order(&mut table), [1, 3, 0]);
-        assert_eq!(table.open(), [[3, 0], [0, 0]]);
-        assert!(table.find(stream(2).id).is_none());
-        assert_eq!(table.find(stream(3).id), Some(slots[3]));
-    }
-
-    #[test]
-    fn an_idle_table_has_no_room_once_it_is_told_to_shrink() {
-        let mut table = Table::default();
-        let slots: Vec<_> = (0..1000).map(|index| table.insert(Side::Client, stream(index)).unwrap()).collect();
-        for slot in &slots[1..] {
-            table.remove(Side::Client, *slot).unwrap();
-        }
-        table.shrink();
-        assert_eq!((table.streams.capacity(), table.find(stream(0).id)), (1, Some(slots[0])));
-        assert!(table.slots.capacity() < 4, "{}", table.slots.capacity());
-        table.remove(Side::Client, slots[0]).unwrap();
-        table.shrink();
-        assert_eq!((table.streams.capacity(), table.slots.capacity()), (0, 0));
-    }
-
-    #[test]
-    fn whoever_is_alone_in_a_queue_stays_there_when_turns_are_taken() {
-        let mut table = Table::default();
-        let slots: Vec<_> = (0..2).map(|index| table.insert(Side::Client, stream(index)).unwrap()).collect();
-        table.rotate(List::Ready);
-        table.enlist(List::Ready, slots[0]);
-        table.rotate(List::Ready);
-        table.enlist(List::Ready, slots[1]);
-        table.rotate(List::Ready);
-        assert_eq!(order(&mut table), [1, 0]);
-    }
-
-    #[test]
-    fn a_control_frame_is_wanted_once_and_counted_until_forgotten() {
-        let mut table = Table::default();
-        let slot = table.insert(Side::Client, stream(0)).unwrap();
-        table.want(slot, Control::ResetStream);
-        table.want(slot, Control::ResetStream);
-        table.want(slot, Control::StopSending);
-        assert_eq!((table.control_frames(), table.waiting(Control::ResetStream)), (2, 1));
-        table.forget(slot, Control::ResetStream);
-        assert_eq!(table.first(List::Control), Some(slot));
-        table.forget(slot, Control::StopSending);
-        assert_eq!((table.control_frames(), table.first(List::Control)), (0, None));
-        table.want(slot, Control::MaxStreamData);
-        table.remove(Side::Client, slot).unwrap();
-        assert_eq!((table.control_frames(), table.first(List::Control)), (0, None));
-    }
 }

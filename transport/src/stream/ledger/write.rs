@@ -38,45 +38,66 @@ impl Ledger {
         }
     }
 
-    /// Writes STREAM frames until the writer is full or nothing more may be sent: what was lost first, then new data,
-    /// the streams taking turns of a packet's worth.
+    /// Writes STREAM frames until the writer is full or nothing more may be sent: the most urgent streams first, and of
+    /// those of one urgency what was lost first, then new data, the streams taking turns of a packet's worth or, if they
+    /// are not to share, one after the other.
     ///
     /// The last frame may have no Length field, and then fills the writer: nothing can follow it in the packet.
     pub fn write_streams(&mut self, w: &mut Writer<'_>, tokens: &mut Tokens) {
         let mut first = true;
-        //= https://www.rfc-editor.org/rfc/rfc9000#section-13.3
-        //# Endpoints SHOULD prioritize retransmission of data over sending new data, unless
-        //# priorities specified by the application indicate otherwise; see
-        //# {{stream-prioritization}}.
-        while let Some(slot) = self.table.first(List::Retransmit) {
-            if !self.write_lost(slot, w, tokens, first) {
-                return;
+        //= https://www.rfc-editor.org/rfc/rfc9218#section-10
+        //# It is RECOMMENDED that, when possible, servers respect the urgency parameter
+        //# ({{urgency}}), sending higher-urgency responses before lower-urgency responses.
+        let mut levels = self.table.levels.mask();
+        while levels != 0 {
+            let level = levels.trailing_zeros() as usize;
+            levels &= levels - 1;
+            //= https://www.rfc-editor.org/rfc/rfc9000#section-13.3
+            //# Endpoints SHOULD prioritize retransmission of data over sending new data, unless
+            //# priorities specified by the application indicate otherwise; see
+            //# {{stream-prioritization}}.
+            while let Some(slot) = self.table.first_of(List::Retransmit, level) {
+                if !self.write_lost(slot, w, tokens, first) {
+                    return;
+                }
+                first = false;
             }
-            first = false;
-        }
-        while let Some(slot) = self.table.first(List::Bare) {
-            if !self.write_bare(slot, w, tokens) {
-                return;
+            while let Some(slot) = self.table.first_of(List::Bare, level) {
+                if !self.write_bare(slot, w, tokens) {
+                    return;
+                }
+                first = false;
             }
-            first = false;
-        }
-        while let Some(slot) = self.table.first(List::Ready) {
-            if !self.write_new(slot, w, tokens, first) {
-                return;
+            while let Some(slot) = self.table.first_ready(level) {
+                if self.write_new(slot, w, tokens, first) {
+                    first = false;
+                } else if self.credit.available() > 0 {
+                    return;
+                } else {
+                    // Nobody has anything new to send now, but less urgent streams may have lost some.
+                    break;
+                }
             }
-            first = false;
         }
     }
 
     /// Whether one stream alone fills a packet with `room` for frames now. That several do together is not foreseen.
     pub fn fills(&self, room: usize) -> bool {
-        let sending = |list| self.table.get(self.table.first(list)?)?.sending.as_ref();
-        let new = sending(List::Ready)
-            .map_or(0, |sending| sending.queued().min(self.credit.available()).min(sending.credit.available()));
-        new >= room as u64
-            || sending(List::Retransmit)
-                .and_then(|sending| sending.lost_run(room))
-                .is_some_and(|(_, lost, _)| lost >= room)
+        if self.table.levels.is_quiet() {
+            let alone = |list| self.table.first(list).is_some_and(|slot| self.stream_fills(list, slot, room));
+            return alone(List::Ready) || alone(List::Retransmit);
+        }
+        let any = |list| self.table.firsts(list).any(|slot| self.stream_fills(list, slot, room));
+        any(List::Ready) || any(List::Retransmit)
+    }
+
+    #[inline]
+    fn stream_fills(&self, list: List, slot: Slot, room: usize) -> bool {
+        let Some(sending) = self.table.get(slot).and_then(|stream| stream.sending.as_ref()) else { return false };
+        if list == List::Retransmit {
+            return sending.lost_run(room).is_some_and(|(_, lost, _)| lost >= room);
+        }
+        sending.queued().min(self.credit.available()).min(sending.credit.available()) >= room as u64
     }
 
     pub(super) fn has_control_frames(&self) -> bool {
@@ -198,7 +219,7 @@ impl Ledger {
     /// Sends new data. Returns whether something was written.
     fn write_new(&mut self, slot: Slot, w: &mut Writer<'_>, tokens: &mut Tokens, first: bool) -> bool {
         let Some(stream) = self.table.get_mut(slot) else { return false };
-        let id = stream.id;
+        let (id, priority) = (stream.id, stream.priority);
         let Some(sending) = &mut stream.sending else { return false };
         let offset = sending.credit.used();
         //= https://www.rfc-editor.org/rfc/rfc9000#section-4.1
@@ -223,22 +244,10 @@ impl Ledger {
         }
         let is_empty = sending.queued() == 0;
         self.stats.bytes_sent += length;
-        self.take_turn(slot, length, is_empty);
+        self.table.take_turn(slot, priority, length, is_empty);
         self.grant(slot, false);
         self.judge_blocked(slot);
         true
-    }
-
-    /// The stream whose turn it is has sent `length` bytes: the next one's turn comes when it has sent a packet's worth.
-    fn take_turn(&mut self, slot: Slot, length: u64, is_empty: bool) {
-        self.turn = self.turn.saturating_add(length);
-        if is_empty {
-            self.table.unlist(List::Ready, slot);
-            self.turn = 0;
-        } else if self.turn >= TURN {
-            self.table.rotate(List::Ready);
-            self.turn = 0;
-        }
     }
 }
 
@@ -284,9 +293,6 @@ fn put(w: &mut Writer<'_>, frame: &Frame<'_>, token: Token, tokens: &mut Tokens)
 
 /// Room that is enough for any control frame: RESET_STREAM with its three numbers.
 const LARGEST_CONTROL_FRAME: usize = 1 + 3 * 8;
-
-/// Bytes of new data after which the next stream has its turn: what the smallest datagram carries.
-const TURN: u64 = 1_000;
 
 /// A frame with less data than this does not follow another one, unless it is all there is.
 const LEAST_DATA: usize = 32;

@@ -78,7 +78,7 @@ impl Connection {
                     self.consumed += bytes;
                 }
                 StreamOutput::Released { .. } => assert!(!std::mem::replace(&mut self.is_released, true)),
-                StreamOutput::OpenWanted { .. } => panic!("that is what handles say"),
+                StreamOutput::OpenWanted { .. } | StreamOutput::Prioritize { .. } => panic!("that is what handles say"),
             }
         }
         while let Some(event) = streams.poll_event() {

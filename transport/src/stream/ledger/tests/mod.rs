@@ -5,6 +5,8 @@ mod errors;
 mod flood;
 mod model;
 mod pair;
+mod priority;
+mod priority_model;
 mod sending;
 mod streams;
 
@@ -14,7 +16,7 @@ use codec::frame::{self, Frame};
 use codec::{Direction, Side, StreamId, Time};
 
 use super::{Ledger, LocalLimits, PeerLimits};
-use crate::stream::{StreamInput, StreamOutput};
+use crate::stream::{Priority, StreamInput, StreamOutput};
 use crate::token::{Token, Tokens};
 
 const NOW: Time = Time::from_nanos(1_000_000_000);
@@ -92,6 +94,10 @@ fn describe(input: &StreamInput) -> String {
 fn write(ledger: &mut Ledger, id: StreamId, length: usize, fin: bool) {
     let data = Bytes::from(vec![b'q'; length]);
     ledger.on_output(NOW, StreamOutput::Write { id, data, fin }).unwrap();
+}
+
+fn prioritize(ledger: &mut Ledger, id: StreamId, urgency: u8, incremental: bool) {
+    output(ledger, StreamOutput::Prioritize { id, priority: Priority::new(urgency, incremental) });
 }
 
 fn output(ledger: &mut Ledger, output: StreamOutput) {

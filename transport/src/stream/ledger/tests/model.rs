@@ -14,6 +14,7 @@ enum Step {
     Write { end: usize, stream: usize, length: u64, fin: bool },
     Reset { end: usize, stream: usize },
     Stop { end: usize, stream: usize },
+    Prioritize { end: usize, stream: usize, urgency: u8, incremental: bool },
     Consume { end: usize, stream: usize, length: u64 },
     Transmit { end: usize, room: usize, fate: Fate },
     Settle { which: usize, arrives: bool },
@@ -30,6 +31,8 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(end, stream, length, fin)| Step::Write { end, stream, length, fin }),
         1 => (end.clone(), stream.clone()).prop_map(|(end, stream)| Step::Reset { end, stream }),
         1 => (end.clone(), stream.clone()).prop_map(|(end, stream)| Step::Stop { end, stream }),
+        1 => (end.clone(), stream.clone(), 0..8_u8, any::<bool>())
+            .prop_map(|(end, stream, urgency, incremental)| Step::Prioritize { end, stream, urgency, incremental }),
         6 => (end.clone(), stream, 0..3_000_u64)
             .prop_map(|(end, stream, length)| Step::Consume { end, stream, length }),
         10 => (end, 40..1_400_usize, fate).prop_map(|(end, room, fate)| Step::Transmit { end, room, fate }),
@@ -77,6 +80,11 @@ impl Pair {
             Step::Stop { end, stream } => {
                 if let Some(id) = pick(self, end, stream) {
                     self.ends[end].stop(now, id);
+                }
+            }
+            Step::Prioritize { end, stream, urgency, incremental } => {
+                if let Some(id) = pick(self, end, stream) {
+                    self.ends[end].prioritize(now, id, Priority::new(urgency, incremental));
                 }
             }
             Step::Consume { end, stream, length } => {

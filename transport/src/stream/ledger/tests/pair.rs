@@ -116,6 +116,13 @@ impl End {
         }
     }
 
+    pub(super) fn prioritize(&mut self, now: Time, id: StreamId, priority: Priority) {
+        if id.may_send(self.side) {
+            self.ledger.on_output(now, StreamOutput::Prioritize { id, priority }).unwrap();
+            self.drain(now);
+        }
+    }
+
     /// Consumes up to `length` bytes that are in order, and lets go of a stream that was read to its end.
     pub(super) fn consume(&mut self, now: Time, id: StreamId, length: u64) {
         let Some(held) = self.streams.get_mut(&id) else { return };
