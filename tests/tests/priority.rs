@@ -1,5 +1,7 @@
 //! Priorities of streams over a slow link (RFC 9218 §10, RFC 9000 §2.3).
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends where it fails")]
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
