@@ -280,7 +280,10 @@ impl Both {
                     acknowledge(&mut self.ledger, tokens);
                 } else {
                     for token in &tokens {
-                        if let Token::Stream { id, offset, length, fin } = *token {
+                        // An opening without bytes may be lost when all that followed it, the end too, has arrived.
+                        if let Token::Stream { id, offset, length, fin } = *token
+                            && self.ledger.is_open(id)
+                        {
                             self.model.lose(id, offset, length.into(), fin);
                         }
                     }
