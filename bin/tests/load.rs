@@ -147,10 +147,11 @@ fn hosts_are_where_they_are_said_to_be_and_certificates_are_looked_at() {
 fn a_rate_is_kept_and_a_warm_up_is_not_counted() {
     let bench = Bench::start();
     for arrivals in ["constant", "poisson"] {
-        let arguments = ["-c", "2", "-q", "50", "--rate", "500", "--arrivals", arrivals];
+        // A hundred may be under way, as many as begin in a second: a busy machine leaves none of them out.
+        let arguments = ["-c", "2", "-q", "50", "--rate", "100", "--arrivals", arrivals];
         let report = bench.measure("/bytes/64", &[&arguments[..], &["-t", "1", "--warm-up", "0.3"]].concat());
         let requests = count(&report, "requests");
-        let wanted = if arrivals == "constant" { 500..=500 } else { 380..=620 };
+        let wanted = if arrivals == "constant" { 100..=100 } else { 55..=145 };
         assert!(wanted.contains(&requests), "{arrivals}: {report}");
         assert_eq!((count(&report, "answers"), &report["arrivals"]), (requests, &arrivals.into()));
         let numbered = bench.measure("/bytes/64", &[&arguments[..], &["-n", "77", "--warm-up", "0.1"]].concat());
