@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
 
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, SpawnHandle};
-use codec::{Direction, Side, StreamId};
+use codec::{Direction, StreamId};
 use http3::connection::SendError;
 use http3::{Code, Event, Opening, Output, RequestKey};
 use telemetry::actor::{ActorType, StopReason};
@@ -49,7 +49,6 @@ struct State {
     connection: Connection,
     shared: Arc<Shared>,
     bell: Arc<Bell>,
-    side: Side,
     dispatch: Option<Dispatch>,
     streams: Streams,
     /// Requests that have no stream yet.
@@ -86,7 +85,6 @@ impl Http3Actor {
     /// To be called on the connection's shard.
     pub(crate) fn start(
         machine: http3::Connection,
-        side: Side,
         connection: Connection,
         shared: Arc<Shared>,
         dispatch: Option<Dispatch>,
@@ -104,7 +102,6 @@ impl Http3Actor {
             connection: connection.clone(),
             shared: shared.clone(),
             bell: bell.clone(),
-            side,
             dispatch,
             streams: Streams::default(),
             requests: HashMap::default(),
@@ -328,12 +325,7 @@ impl State {
             return;
         }
         if wishes.stop {
-            //= https://www.rfc-editor.org/rfc/rfc9114#section-4.1
-            //# The error
-            //# code H3_NO_ERROR SHOULD be used when requesting that the client stop sending on
-            //# the request stream.
-            let code = if self.side.is_server() { Code::H3_NO_ERROR } else { Code::H3_REQUEST_CANCELLED };
-            self.machine.stop(id, code);
+            self.machine.stop_reading(id);
         }
         if let Some(priority) = wishes.priority {
             // Over meanwhile: then there is nothing to hurry.
@@ -398,13 +390,15 @@ impl State {
                     Ok(key) => _ = self.requests.insert(key, Held(port)),
                     Err(error) => {
                         use http3::connection::RequestError;
-                        port.end(Err(match error {
+                        let error = match error {
                             RequestError::GoingAway => Error::Unprocessed,
                             RequestError::Closed => Error::Cancelled,
                             RequestError::TooMany => Error::Unsendable("too many requests wait for a stream"),
                             RequestError::Head(_) => Error::Unsendable("the request breaks the rules of HTTP"),
                             RequestError::ContentLength => Error::Unsendable("Content-Length, and no content"),
-                        }));
+                        };
+                        port.end_send(error.clone());
+                        port.end(Err(error));
                     }
                 },
                 Wish::AnnounceGoaway => self.machine.announce_goaway(),

@@ -8,7 +8,6 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use codec::Side;
 use http::{HeaderValue, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use http3::priority::PRIORITY;
@@ -41,7 +40,7 @@ pub fn connect_with(connection: Connection, config: Config) -> Result<RequestSen
     let (actors, handle) = (shared.clone(), connection.clone());
     let started = connection.start_on_shard(move |meter| {
         let machine = http3::Connection::client(config, handle.stable_id());
-        Http3Actor::start(machine, Side::Client, handle, actors, None, meter.clone());
+        Http3Actor::start(machine, handle, actors, None, meter.clone());
     });
     started.map_err(|_| Error::Cancelled)?;
     Ok(RequestSender { connection, shared })

@@ -10,6 +10,7 @@ use http3::Settings;
 use parking_lot::Mutex;
 
 use super::bell::{Bell, Source};
+use super::error::Error;
 use super::port::ExchangePort;
 
 /// What an application wants of the connection.
@@ -24,6 +25,16 @@ pub(crate) enum Wish {
     /// The actor is to panic, to show what that costs.
     #[cfg(feature = "fault-injection")]
     Panic,
+}
+
+impl Wish {
+    /// There is no actor to fulfil it: a request was not processed, and whoever sends its content need not wait.
+    fn refuse(self) {
+        if let Self::Request { port, .. } = self {
+            port.end_send(Error::Unprocessed);
+            port.end(Err(Error::Unprocessed));
+        }
+    }
 }
 
 /// See the module.
@@ -48,7 +59,15 @@ impl Shared {
     }
 
     pub(crate) fn wish(&self, wish: Wish) {
-        self.state.lock().wishes.push_back(wish);
+        let mut state = self.state.lock();
+        if state.ended {
+            // Nobody will look any more.
+            drop(state);
+            wish.refuse();
+            return;
+        }
+        state.wishes.push_back(wish);
+        drop(state);
         self.bell.ring(Source::Wishes);
     }
 
@@ -76,11 +95,7 @@ impl Shared {
             state.ended = true;
             left = std::mem::take(&mut state.wishes);
         });
-        for wish in left {
-            if let Wish::Request { port, .. } = wish {
-                port.end(Err(super::error::Error::Unprocessed));
-            }
-        }
+        left.into_iter().for_each(Wish::refuse);
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
@@ -123,5 +138,24 @@ impl Shared {
             state.watchers.push(waker.clone());
         }
         Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+    use crate::http3::port::Part;
+
+    #[test]
+    fn a_request_that_comes_when_the_actor_is_over_is_refused_and_so_is_its_content() {
+        let shared = Shared::default();
+        let port = ExchangePort::new(shared.bell().clone(), None);
+        shared.end();
+        shared.wish(Wish::Request { head: Box::default(), end: false, port: port.clone() });
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(matches!(port.poll_head(&mut context), Poll::Ready(Err(Error::Unprocessed))));
+        assert!(matches!(port.poll_send(&mut context, &mut Some(Part::End)), Poll::Ready(Err(Error::Unprocessed))));
     }
 }

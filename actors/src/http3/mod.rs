@@ -59,7 +59,6 @@ use std::error::Error as StdError;
 use std::sync::Arc;
 use std::time::Duration;
 
-use codec::Side;
 use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
@@ -127,7 +126,7 @@ where
     let started = connection.start_on_shard(move |meter| {
         let machine = http3::Connection::server(config, handle.stable_id());
         let dispatch = server::dispatch(service);
-        Http3Actor::start(machine, Side::Server, handle, actors, Some(dispatch), meter.clone());
+        Http3Actor::start(machine, handle, actors, Some(dispatch), meter.clone());
     });
     if started.is_err() {
         shared.end();

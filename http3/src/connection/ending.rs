@@ -124,6 +124,19 @@ impl Connection {
         }
     }
 
+    /// The application reads no more of the peer's half of a request stream: as [`Self::stop`], with the code that fits.
+    pub fn stop_reading(&mut self, stream: StreamId) {
+        let code = match self.side {
+            //= https://www.rfc-editor.org/rfc/rfc9114#section-4.1
+            //# The error
+            //# code H3_NO_ERROR SHOULD be used when requesting that the client stop sending on
+            //# the request stream.
+            Side::Server => Code::H3_NO_ERROR,
+            Side::Client => Code::H3_REQUEST_CANCELLED,
+        };
+        self.stop(stream, code);
+    }
+
     /// Closes the connection: H3_NO_ERROR at the end of a graceful shutdown.
     pub fn close(&mut self, code: Code, reason: &'static str) {
         if !self.closed {
