@@ -51,7 +51,8 @@ struct Flow {
 impl Flow {
     fn new(algorithm: Algorithm, link: Link, turn: Duration) -> Self {
         let now = Time::from_nanos(1_000_000_000);
-        let controller = algorithm.start(&InitialConditions { datagram_size: SIZE as u16, initial_window: None, now });
+        let controller =
+            algorithm.start(&InitialConditions { datagram_size: SIZE as u16, initial_window: None, now, seed: 1 });
         let guess = Duration::from_millis(333);
         let mut pacer = Pacer::new();
         pacer.set_window(now, controller.window(), SIZE as u16);
@@ -183,7 +184,7 @@ fn every_algorithm_fills_a_path_with_a_fair_queue() {
 fn average_windows_are_those_of_the_rfcs_table() {
     let table = [(100, 12.0, 12.0), (1_000, 38.0, 38.0), (10_000, 120.0, 187.0), (100_000, 379.0, 1054.0)];
     for (loses_every, newreno, cubic) in table {
-        for (algorithm, expected) in [(Algorithm::NewReno, newreno), (Algorithm::Cubic, cubic)] {
+        for (algorithm, expected) in [(Algorithm::NEW_RENO, newreno), (Algorithm::CUBIC, cubic)] {
             let rtt = Duration::from_millis(100);
             let link = Link { rate: 1_000_000_000, rtt, queue: 1_000_000_000, loses_every };
             let mut flow = Flow::new(algorithm, link, Duration::from_millis(3));
@@ -199,7 +200,7 @@ fn average_windows_are_those_of_the_rfcs_table() {
 #[test]
 fn hystart_finds_a_deep_queue_before_it_overflows() {
     let link = Link { queue: 2_000_000, ..WIDE_AREA };
-    let mut flow = Flow::new(Algorithm::Cubic, link, Duration::ZERO);
+    let mut flow = Flow::new(Algorithm::CUBIC, link, Duration::ZERO);
     let used = flow.run(Duration::from_secs(3));
     assert!(
         flow.lost == 0 && flow.longest_queue < link.queue * 3 / 4,
@@ -208,7 +209,7 @@ fn hystart_finds_a_deep_queue_before_it_overflows() {
         flow.longest_queue
     );
     assert!(used > 0.8, "{used}");
-    let mut flow = Flow::new(Algorithm::NewReno, link, Duration::ZERO);
+    let mut flow = Flow::new(Algorithm::NEW_RENO, link, Duration::ZERO);
     flow.run(Duration::from_secs(3));
     assert!(flow.lost > 0, "without it, slow start overflows the queue");
 }

@@ -90,7 +90,7 @@ pub fn check(subject: &Subject<'_>, seed: u64) -> Result<(), Violation> {
     let mut chance = Chance(seed);
     let now = Time::from_nanos(1_000_000_000);
     let datagram_size = 1200 + chance.below(300) as u16;
-    let conditions = InitialConditions { datagram_size, initial_window: None, now };
+    let conditions = InitialConditions { datagram_size, initial_window: None, now, seed };
     let mut run = Run {
         controller: (subject.start)(&conditions),
         now,

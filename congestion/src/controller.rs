@@ -44,10 +44,25 @@ pub trait Controller: Debug + Send {
     /// Before anything was acknowledged the initial window is computed again (RFC 9002 §7.2); later only the minimum moves.
     fn on_datagram_size(&mut self, datagram_size: u16) -> Window;
 
+    /// How packets are to be marked where the path carries ECN marks.
+    fn marking(&self) -> Marking {
+        Marking::Classic
+    }
+
     /// How often each kind of event changed the window, since this controller started.
     fn events(&self) -> Events {
         Events::default()
     }
+}
+
+/// Which ECN-capable codepoint packets carry (RFC 3168, RFC 9331).
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum Marking {
+    /// ECT(0): a mark means what a loss means.
+    #[default]
+    Classic,
+    /// ECT(1): the sender answers to the share of packets that are marked, and may use the queue for low latency.
+    Scalable,
 }
 
 /// How often each kind of congestion event changed the window; counts only ever grow.

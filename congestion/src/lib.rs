@@ -19,7 +19,8 @@
 //! [`Snapshot`] (what it hands to its successor), [`Algorithm`] (who can be asked for by name).
 //!
 //! To add an algorithm: implement [`Controller`], building on [`PathModel`] and [`RecoveryPeriod`] where they fit, run it
-//! through [`conformance::check`], and, if it lives here, add a variant to [`Algorithm`].
+//! through [`conformance::check`], and, if it lives here, add a line to `algorithm/built_in.rs`; your own, write a [`Factory`]
+//! for it and [`register`](Registry::register) that.
 //!
 //! | Specification | Where |
 //! |---|---|
@@ -54,8 +55,11 @@ pub mod window;
 #[cfg(test)]
 mod bottleneck;
 
-pub use algorithm::{Algorithm, InitialConditions, UnknownAlgorithm};
-pub use controller::{Controller, Events};
+pub use algorithm::{
+    Algorithm, AlgorithmError, Factory, InitialConditions, MAXIMUM_PARAMETERS, Parameter, Parameters, RegisterError,
+    Registry, Unit, UnknownName,
+};
+pub use controller::{Controller, Events, Marking};
 pub use cubic::Cubic;
 pub use new_reno::NewReno;
 pub use observed::{Delivery, Observed, RttView};

@@ -3,7 +3,10 @@
 use codec::Time;
 
 use crate::window::{MAXIMUM_WINDOW, minimum_window};
-use crate::{Controller, Events, InitialConditions, Observed, PathModel, RecoveryPeriod, Signal, Snapshot, Window};
+use crate::{
+    Controller, Events, InitialConditions, Observed, Parameter, Parameters, PathModel, RecoveryPeriod, Signal,
+    Snapshot, Window,
+};
 
 /// RFC 9002's own controller.
 ///
@@ -28,10 +31,12 @@ pub struct NewReno {
 impl NewReno {
     /// The name it is asked for by.
     pub const NAME: &str = "newreno";
+    /// Nothing of it can be set.
+    pub const PARAMETERS: &[Parameter] = &[];
 
     /// On a new path, in slow start.
-    pub fn new(conditions: &InitialConditions) -> Self {
-        let path = PathModel::new(conditions.datagram_size, conditions.now);
+    pub fn new(conditions: &InitialConditions, _: &Parameters) -> Self {
+        let path = PathModel::new(conditions);
         Self {
             congestion_window: conditions.window(),
             path,
@@ -46,7 +51,7 @@ impl NewReno {
     }
 
     /// Where another controller was. See the type's documentation for what becomes of each field.
-    pub fn from_snapshot(snapshot: &Snapshot, now: Time) -> Self {
+    pub fn from_snapshot(snapshot: &Snapshot, now: Time, _: &Parameters) -> Self {
         let congestion_window = snapshot.starting_window();
         let slow_start_threshold = if snapshot.in_slow_start {
             snapshot.slow_start_threshold.unwrap_or(u64::MAX)
@@ -218,7 +223,9 @@ mod tests {
         fn new(segments: u64) -> Self {
             let now = Time::from_nanos(1_000_000_000);
             let initial_window = Some(segments * SEGMENT);
-            Self { controller: NewReno::new(&InitialConditions { datagram_size: 1200, initial_window, now }), now }
+            let conditions =
+                InitialConditions { datagram_size: 1200, initial_window, now, ..InitialConditions::default() };
+            Self { controller: NewReno::new(&conditions, &Parameters::default()), now }
         }
 
         fn observed(&self) -> Observed {
@@ -374,7 +381,7 @@ mod tests {
         bench.now += RTT;
         bench.acknowledge(SEGMENT);
         let snapshot = bench.controller.snapshot(bench.now);
-        let successor = NewReno::from_snapshot(&snapshot, bench.now);
+        let successor = NewReno::from_snapshot(&snapshot, bench.now, &Parameters::default());
         assert_eq!((successor.state(), successor.window()), ("congestion_avoidance", bench.controller.window()));
         assert_eq!(successor.snapshot(bench.now), snapshot);
     }

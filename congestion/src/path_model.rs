@@ -5,7 +5,7 @@ use core::time::Duration;
 use codec::Time;
 
 use crate::window::{MAXIMUM_WINDOW, MINIMUM_DATAGRAM_SIZE};
-use crate::{Observed, RttView, Snapshot};
+use crate::{InitialConditions, Observed, RttView, Snapshot};
 
 /// Round trips that one half of the bandwidth filter covers.
 const BANDWIDTH_ROUNDS: u64 = 5;
@@ -18,6 +18,7 @@ const MILLION: u64 = 1_000_000;
 #[derive(Clone, Copy, Debug)]
 pub struct PathModel {
     datagram_size: u16,
+    seed: u64,
     rtt: Option<RttView>,
     rounds: u64,
     round_start: Time,
@@ -40,12 +41,13 @@ struct RoundPackets {
 
 impl PathModel {
     /// A path of which nothing is known.
-    pub fn new(datagram_size: u16, now: Time) -> Self {
+    pub fn new(conditions: &InitialConditions) -> Self {
         Self {
-            datagram_size: datagram_size.max(MINIMUM_DATAGRAM_SIZE),
+            datagram_size: conditions.datagram_size.max(MINIMUM_DATAGRAM_SIZE),
+            seed: conditions.seed,
             rtt: None,
             rounds: 0,
-            round_start: now,
+            round_start: conditions.now,
             in_flight_this_round: 0,
             in_flight_last_round: 0,
             bandwidth: [0; 2],
@@ -61,13 +63,15 @@ impl PathModel {
             let minimum = snapshot.minimum_rtt.unwrap_or(smoothed);
             RttView { latest: smoothed, smoothed, variation: smoothed / 2, minimum }
         });
+        let (datagram_size, seed) = (snapshot.datagram_size, snapshot.seed);
+        let conditions = InitialConditions { datagram_size, seed, now, initial_window: None };
         Self {
             rtt,
             in_flight_last_round: snapshot.starting_window(),
             bandwidth: [snapshot.bandwidth, 0],
             loss_rate: snapshot.loss_rate,
             ecn_rate: snapshot.ecn_rate,
-            ..Self::new(snapshot.datagram_size, now)
+            ..Self::new(&conditions)
         }
     }
 
@@ -129,6 +133,11 @@ impl PathModel {
         self.datagram_size = datagram_size.max(MINIMUM_DATAGRAM_SIZE);
     }
 
+    /// What the controllers of this path draw lots from.
+    pub const fn seed(&self) -> u64 {
+        self.seed
+    }
+
     /// The RTT estimate as of the last turn with a sample; `None` before the first.
     pub const fn rtt(&self) -> Option<RttView> {
         self.rtt
@@ -159,6 +168,7 @@ impl PathModel {
             loss_rate: self.loss_rate,
             ecn_rate: self.ecn_rate,
             datagram_size: self.datagram_size,
+            seed: self.seed,
             ..Snapshot::default()
         }
     }
@@ -193,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_round_ends_when_something_sent_in_it_is_acknowledged() {
-        let mut path = PathModel::new(1200, at(0));
+        let mut path = PathModel::new(&InitialConditions { datagram_size: 1200, ..InitialConditions::default() });
         assert!(path.observe(&turn(100, 0)));
         assert!(!path.observe(&turn(110, 50)));
         assert!(!path.observe(&turn(150, 99)));
@@ -204,7 +214,7 @@ mod tests {
 
     #[test]
     fn the_bandwidth_is_the_best_of_the_last_rounds_and_is_forgotten() {
-        let mut path = PathModel::new(1200, at(0));
+        let mut path = PathModel::new(&InitialConditions { datagram_size: 1200, ..InitialConditions::default() });
         let deliver = |path: &mut PathModel, round: u64, rate, application_limited| {
             let delivery = Some(Delivery { rate, application_limited, ..Delivery::default() });
             path.observe(&Observed { delivery, ..turn(round * 100 + 100, round * 100) });
@@ -223,7 +233,7 @@ mod tests {
 
     #[test]
     fn loss_and_mark_rates_are_smoothed_over_rounds() {
-        let mut path = PathModel::new(1200, at(0));
+        let mut path = PathModel::new(&InitialConditions { datagram_size: 1200, ..InitialConditions::default() });
         for round in 0..100 {
             let half = Observed {
                 lost_packets: 10,
@@ -240,7 +250,7 @@ mod tests {
 
     #[test]
     fn before_the_first_sample_there_is_no_rtt() {
-        let mut path = PathModel::new(1200, at(0));
+        let mut path = PathModel::new(&InitialConditions { datagram_size: 1200, ..InitialConditions::default() });
         let guess = RttView { smoothed: Duration::from_millis(333), ..RttView::default() };
         path.observe(&Observed { rtt: guess, ..turn(100, 0) });
         assert_eq!(path.smoothed_rtt(), None);

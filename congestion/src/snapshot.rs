@@ -45,6 +45,8 @@ pub struct Snapshot {
     pub last_reduction: Option<Time>,
     /// The maximum datagram size in bytes.
     pub datagram_size: u16,
+    /// What the controllers of this path draw lots from.
+    pub seed: u64,
 }
 
 impl Snapshot {

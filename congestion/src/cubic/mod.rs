@@ -12,7 +12,10 @@ use codec::Time;
 
 use crate::hystart::{CSS_GROWTH_DIVISOR, Growth, HyStart};
 use crate::window::{MAXIMUM_WINDOW, minimum_window};
-use crate::{Controller, Events, InitialConditions, Observed, PathModel, RecoveryPeriod, Signal, Snapshot, Window};
+use crate::{
+    Controller, Events, InitialConditions, Observed, Parameter, Parameters, PathModel, RecoveryPeriod, Signal,
+    Snapshot, Unit, Window,
+};
 
 pub use stage::Region;
 use stage::{FRACTION_BITS, Stage, limit, scale};
@@ -32,6 +35,10 @@ pub struct Cubic {
     path: PathModel,
     recovery: RecoveryPeriod,
     hystart: HyStart,
+    /// The parameter `hystart`.
+    finds_delay: bool,
+    /// The parameter `fast_convergence`.
+    converges: bool,
     shape: Shape,
     /// What the last reduction changed, while it can be taken back.
     undo: Option<Box<Undo>>,
@@ -68,13 +75,34 @@ struct Undo {
 impl Cubic {
     /// The name it is asked for by.
     pub const NAME: &str = "cubic";
+    /// What of it can be set.
+    pub const PARAMETERS: &[Parameter] = &[
+        Parameter {
+            name: "hystart",
+            about: "whether the first slow start ends when delays grow (RFC 9406), before anything is lost",
+            unit: Unit::Switch,
+            least: 0,
+            most: 1,
+            default: 1,
+        },
+        Parameter {
+            name: "fast_convergence",
+            about: "whether a flow that finds less than before leaves room for new ones (RFC 9438 §4.7)",
+            unit: Unit::Switch,
+            least: 0,
+            most: 1,
+            default: 1,
+        },
+    ];
 
     /// On a new path, in slow start.
-    pub fn new(conditions: &InitialConditions) -> Self {
+    pub fn new(conditions: &InitialConditions, parameters: &Parameters) -> Self {
         Self {
-            path: PathModel::new(conditions.datagram_size, conditions.now),
+            path: PathModel::new(conditions),
             recovery: RecoveryPeriod::default(),
             hystart: HyStart::default(),
+            finds_delay: parameters.is_on(0),
+            converges: parameters.is_on(1),
             shape: Shape {
                 window: scale(conditions.window()),
                 slow_start_threshold: u64::MAX,
@@ -92,7 +120,7 @@ impl Cubic {
     }
 
     /// Where another controller was. See the type's documentation for what becomes of each field.
-    pub fn from_snapshot(snapshot: &Snapshot, now: Time) -> Self {
+    pub fn from_snapshot(snapshot: &Snapshot, now: Time, parameters: &Parameters) -> Self {
         let window = snapshot.starting_window();
         let slow_start_threshold = if snapshot.in_slow_start {
             snapshot.slow_start_threshold.unwrap_or(u64::MAX)
@@ -104,6 +132,8 @@ impl Cubic {
             path: PathModel::from_snapshot(snapshot, now),
             recovery: RecoveryPeriod::from_snapshot(snapshot),
             hystart: HyStart::default(),
+            finds_delay: parameters.is_on(0),
+            converges: parameters.is_on(1),
             shape: Shape {
                 window: scale(window),
                 slow_start_threshold,
@@ -149,7 +179,8 @@ impl Cubic {
         //# With Fast Convergence, when a congestion event occurs, W_max is
         //# updated as follows, before the window reduction described in
         //# Section 4.6.
-        self.shape.saturation = if window < self.shape.saturation { curve::converge(window) } else { window };
+        self.shape.saturation =
+            if window < self.shape.saturation && self.converges { curve::converge(window) } else { window };
         //= https://www.rfc-editor.org/rfc/rfc9438#section-4.6
         //# In case of packet loss, the sender MUST reduce cwnd and ssthresh
         //# immediately upon entering loss recovery
@@ -337,7 +368,7 @@ impl Controller for Cubic {
 impl Cubic {
     fn grow(&mut self, observed: &Observed, round_ended: bool) {
         let mut growth = Growth::Full;
-        if self.in_first_slow_start() {
+        if self.finds_delay && self.in_first_slow_start() {
             growth = self.hystart.on_turn(round_ended, observed.rtt_sample);
             if growth == Growth::Ended {
                 self.end_slow_start();

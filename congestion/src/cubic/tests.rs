@@ -7,6 +7,8 @@ use super::*;
 use crate::RttView;
 use crate::arithmetic::mul_div;
 
+const DEFAULTS: Parameters = Parameters::defaults(Cubic::PARAMETERS);
+
 const SEGMENT: u64 = 1200;
 const RTT: Duration = Duration::from_millis(100);
 
@@ -31,7 +33,9 @@ impl Bench {
     fn new(window_segments: u64) -> Self {
         let now = Time::from_nanos(1_000_000_000);
         let initial_window = Some(window_segments * SEGMENT);
-        let controller = Cubic::new(&InitialConditions { datagram_size: SEGMENT as u16, initial_window, now });
+        let conditions =
+            InitialConditions { datagram_size: SEGMENT as u16, initial_window, now, ..InitialConditions::default() };
+        let controller = Cubic::new(&conditions, &DEFAULTS);
         Self { controller, now, rtt: RTT }
     }
 
@@ -357,11 +361,11 @@ fn hystart_leaves_slow_start_when_the_rtt_grows_and_nothing_is_lost() {
 #[test]
 fn a_snapshot_of_slow_start_goes_on_in_slow_start_and_one_after_loss_does_not() {
     let bench = Bench::new(100);
-    let successor = Cubic::from_snapshot(&bench.controller.snapshot(bench.now), bench.now);
+    let successor = Cubic::from_snapshot(&bench.controller.snapshot(bench.now), bench.now, &DEFAULTS);
     assert_eq!((successor.state(), successor.window()), ("slow_start", bench.controller.window()));
 
     let bench = Bench::reduced_from(100);
-    let successor = Cubic::from_snapshot(&bench.controller.snapshot(bench.now), bench.now);
+    let successor = Cubic::from_snapshot(&bench.controller.snapshot(bench.now), bench.now, &DEFAULTS);
     assert_eq!((successor.state(), successor.window()), ("congestion_avoidance", bench.controller.window()));
     assert_eq!(successor.shape.saturation, 100 * SEGMENT);
 }
@@ -370,7 +374,7 @@ fn a_snapshot_of_slow_start_goes_on_in_slow_start_and_one_after_loss_does_not() 
 fn a_successor_respects_the_recovery_period_under_way() {
     let mut bench = Bench::new(100);
     bench.lose(1);
-    bench.controller = Cubic::from_snapshot(&bench.controller.snapshot(bench.now), bench.now);
+    bench.controller = Cubic::from_snapshot(&bench.controller.snapshot(bench.now), bench.now, &DEFAULTS);
     assert_eq!(bench.controller.state(), "recovery");
     let covered = Observed { largest_lost_sent_at: Some(bench.now), lost_packets: 9, ..bench.observed() };
     assert_eq!(bench.controller.on_observed(&covered).congestion_window, 70 * SEGMENT);
@@ -383,8 +387,8 @@ fn a_successor_respects_the_recovery_period_under_way() {
 
 #[test]
 fn the_initial_window_follows_the_datagram_size_until_something_is_acknowledged() {
-    let conditions = InitialConditions { datagram_size: 1200, initial_window: None, now: Time::ZERO };
-    let mut controller = Cubic::new(&conditions);
+    let conditions = InitialConditions { datagram_size: 1200, ..InitialConditions::default() };
+    let mut controller = Cubic::new(&conditions, &DEFAULTS);
     assert_eq!(controller.window().congestion_window, 12_000);
     assert_eq!(controller.on_datagram_size(1452).congestion_window, 14_520);
     assert_eq!(controller.on_datagram_size(9000).congestion_window, 18_000);
