@@ -146,8 +146,9 @@ impl Sender {
                 debug_assert!(result.is_ok(), "the receiver is honest: {result:?}");
             }
         }
+        let is_news = outcome.largest_newly_acknowledged.is_some();
         self.apply(now, prior_in_flight, outcome);
-        if !self.established && self.recovery.rtt().has_sample() {
+        if is_news && !self.established {
             self.established = true;
             self.application.begin(now);
         }
