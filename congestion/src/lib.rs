@@ -40,6 +40,7 @@ extern crate std;
 
 mod algorithm;
 mod arithmetic;
+pub mod chronicle;
 pub mod conformance;
 mod controller;
 pub mod cubic;
@@ -49,6 +50,7 @@ mod observed;
 pub mod pacer;
 pub mod path_model;
 pub mod recovery_period;
+pub mod rule;
 mod snapshot;
 pub mod window;
 
@@ -59,6 +61,7 @@ pub use algorithm::{
     Algorithm, AlgorithmError, Factory, InitialConditions, MAXIMUM_PARAMETERS, Parameter, Parameters, RegisterError,
     Registry, Unit, UnknownName,
 };
+pub use chronicle::{Change, Chronicle, Order, Rates, TrialBounds, Trigger, Verdict};
 pub use controller::{Controller, Events, Marking};
 pub use cubic::Cubic;
 pub use new_reno::NewReno;
@@ -66,5 +69,6 @@ pub use observed::{Delivery, Observed, RttView};
 pub use pacer::Pacer;
 pub use path_model::PathModel;
 pub use recovery_period::{RecoveryPeriod, Signal};
+pub use rule::{Facts, Rule, Rules, Selector};
 pub use snapshot::Snapshot;
 pub use window::{MINIMUM_DATAGRAM_SIZE, Window, initial_window, minimum_window};
