@@ -61,7 +61,7 @@ pub use algorithm::{
     Algorithm, AlgorithmError, Factory, InitialConditions, MAXIMUM_PARAMETERS, Parameter, Parameters, RegisterError,
     Registry, Unit, UnknownName,
 };
-pub use chronicle::{Change, Chronicle, Order, Rates, TrialBounds, Trigger, Verdict};
+pub use chronicle::{Cause, Change, Chronicle, Order, Rates, TrialBounds, Trigger, Verdict};
 pub use controller::{Controller, Events, Marking};
 pub use cubic::Cubic;
 pub use new_reno::NewReno;

@@ -55,9 +55,15 @@ impl Trigger {
         }
     }
 
-    /// Whether a person or the application chose: such a choice holds against rules until it is cleared.
-    pub const fn is_choice(self) -> bool {
-        matches!(self, Self::Library | Self::Cli | Self::Api | Self::Dashboard)
+    /// Whether the controller counts as chosen by a person or the application after a change with this trigger: such a
+    /// choice holds against rules until it is cleared. `was`: whether it counted as chosen before.
+    pub const fn leaves_choice(self, was: bool) -> bool {
+        match self {
+            Self::Library | Self::Cli | Self::Api | Self::Dashboard => true,
+            Self::Config => false,
+            // What a trial or a panic put in place of a choice does not make it one, nor end it.
+            Self::Rollback | Self::Panic => was,
+        }
     }
 }
 
@@ -128,29 +134,17 @@ pub struct Chronicle {
     meter: RateMeter,
     trial: Option<Box<Trial>>,
     changes: VecDeque<Change>,
-    /// The algorithm was chosen by a person or the application, not by a rule.
-    is_chosen: bool,
 }
 
 impl Chronicle {
     /// Begins with the first controller of a path.
     pub const fn new(algorithm: Algorithm, meter: RateMeter) -> Self {
-        Self { algorithm, meter, trial: None, changes: VecDeque::new(), is_chosen: false }
+        Self { algorithm, meter, trial: None, changes: VecDeque::new() }
     }
 
     /// Which algorithm the present controller is of.
     pub const fn algorithm(&self) -> Algorithm {
         self.algorithm
-    }
-
-    /// Whether a person or the application chose it, so that rules do not apply.
-    pub const fn is_chosen(&self) -> bool {
-        self.is_chosen
-    }
-
-    /// From now on rules apply again.
-    pub const fn clear_choice(&mut self) {
-        self.is_chosen = false;
     }
 
     /// Whether the present controller is on trial.
@@ -216,14 +210,20 @@ impl Chronicle {
         self.changes.push_back(change);
         self.trial = order.trial.map(|bounds| Box::new(Trial::begin(bounds, before, *snapshot, now)));
         self.algorithm = order.algorithm;
-        self.is_chosen = match order.trigger {
-            Trigger::Config => false,
-            // What a trial or a panic put in place of a choice does not make it one, nor end it.
-            Trigger::Rollback | Trigger::Panic => self.is_chosen,
-            _ => true,
-        };
         self.meter = RateMeter::new(now);
         (controller, change)
+    }
+
+    /// The path is another one, of which nothing is known: what was measured no longer counts, and a trial under way cannot
+    /// be judged.
+    pub fn restart(&mut self, now: Time) {
+        if self.trial.take().is_some()
+            && let Some(change) = self.changes.back_mut()
+        {
+            change.verdict = Some(Verdict::Unproven);
+        }
+        self.settle();
+        self.meter = RateMeter::new(now);
     }
 
     /// The remembered changes, oldest first; the last says what was achieved up to now.

@@ -158,17 +158,34 @@ fn a_trial_in_which_the_application_had_nothing_to_send_proves_nothing() {
 }
 
 #[test]
-fn a_choice_holds_until_it_is_cleared_and_a_rule_is_none() {
+fn a_trial_ends_unproven_where_the_path_does() {
     let mut bench = Bench::new();
-    assert!(!bench.chronicle.is_chosen());
-    let rule = Order { algorithm: Algorithm::NEW_RENO, trial: None, trigger: Trigger::Config };
-    bench.succeed(Cause::Ordered(rule));
-    assert!(!bench.chronicle.is_chosen());
-    bench.succeed(Cause::Ordered(Algorithm::CUBIC.into()));
-    assert!(bench.chronicle.is_chosen());
+    bench.run(300, 12_000, 0);
+    bench.try_out();
+    bench.run(50, 1_200, 5);
+    bench.chronicle.restart(bench.now);
+    assert_eq!(bench.run(300, 12_000, 0), None);
+    let change = bench.chronicle.changes().last().unwrap();
+    assert_eq!((change.verdict, change.on_trial), (Some(Verdict::Unproven), false));
+    assert_eq!(change.after.goodput, 1_200_000, "of the new path");
+}
+
+#[test]
+fn a_choice_holds_through_rollbacks_and_panics_and_a_rule_is_none() {
+    for trigger in [Trigger::Library, Trigger::Cli, Trigger::Api, Trigger::Dashboard] {
+        assert!(trigger.leaves_choice(false), "{trigger}");
+    }
+    assert!(!Trigger::Config.leaves_choice(true));
+    for trigger in [Trigger::Rollback, Trigger::Panic] {
+        assert!(trigger.leaves_choice(true) && !trigger.leaves_choice(false), "{trigger}");
+    }
+}
+
+#[test]
+fn newreno_takes_the_place_of_a_controller_that_panicked() {
+    let mut bench = Bench::new();
+    bench.run(10, 12_000, 0);
     let change = bench.succeed(Cause::Panicked);
     assert_eq!((change.to, change.trigger), (Algorithm::NEW_RENO, Trigger::Panic));
-    assert!(bench.chronicle.is_chosen());
-    bench.chronicle.clear_choice();
-    assert!(!bench.chronicle.is_chosen());
+    assert_eq!(change.window_after, change.window_before);
 }
