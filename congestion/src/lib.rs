@@ -40,6 +40,7 @@ extern crate std;
 
 mod algorithm;
 mod arithmetic;
+mod chance;
 pub mod conformance;
 mod controller;
 pub mod cubic;
