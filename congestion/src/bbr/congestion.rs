@@ -89,6 +89,14 @@ pub(super) struct Undo {
     spurious_packets: u64,
 }
 
+impl Undo {
+    /// The phase and the bounds that it would give back.
+    #[cfg(test)]
+    pub(super) const fn saved(&self) -> (Option<Phase>, u64, u64, u64) {
+        (self.phase, self.bw_shortterm, self.inflight_shortterm, self.inflight_longterm)
+    }
+}
+
 impl Bbr {
     /// Takes in losses and marks: HandleLostPacket() for all of a turn.
     pub(super) fn on_congestion(&mut self, observed: &Observed) {
@@ -100,6 +108,12 @@ impl Bbr {
         }
         let lost = observed.lost_bytes.saturating_add(marked);
         self.note_loss(observed.now);
+        if self.recovery.signal(observed).is_some() {
+            // OnEnterFastRecovery().
+            self.save_window();
+            self.save_state();
+            self.recovery.begin(observed.now);
+        }
         self.lost = self.lost.saturating_add(lost);
         let counts = &mut self.losses.counts;
         counts.lost = counts.lost.saturating_add(lost);
@@ -109,23 +123,22 @@ impl Bbr {
         self.undo.lost_packets = self.undo.lost_packets.saturating_add(observed.lost_packets);
         // A mark is never spurious.
         self.undo.is_armed &= marked == 0;
-        if self.recovery.signal(observed).is_some() {
-            // OnEnterFastRecovery().
-            self.save_window();
-            self.recovery.begin(observed.now);
-        }
         let sent_at = if observed.has_loss() { observed.lost_sent_at() } else { observed.acknowledged_sent_at() };
         self.check_probe(observed.now, sent_at, lost, !observed.has_loss());
     }
 
-    /// NoteLoss(), with SaveStateUponLoss() at the first of a round.
-    fn note_loss(&mut self, now: Time) {
-        if self.losses.has_losses {
-            return;
+    /// NoteLoss(), but for SaveStateUponLoss().
+    const fn note_loss(&mut self, now: Time) {
+        if !self.losses.has_losses {
+            self.losses = LossRound::new(now);
+            self.losses.has_losses = true;
         }
-        self.losses = LossRound::new(now);
-        self.losses.has_losses = true;
-        self.save_window();
+    }
+
+    /// SaveStateUponLoss(), when a recovery period begins. The draft's NoteLoss() does it with each first loss of a round too;
+    /// but a probe that ends by losses forgets that there were any, and the next loss of the same flight would overwrite what
+    /// is to be given back.
+    const fn save_state(&mut self) {
         self.undo = Undo {
             is_armed: true,
             phase: None,

@@ -96,7 +96,7 @@ impl Bbr {
     }
 
     /// BBR.max_inflight, in bytes.
-    fn max_inflight(&self) -> u64 {
+    pub(super) fn max_inflight(&self) -> u64 {
         let volume = self.bdp(self.cwnd_gain()).saturating_add(self.extra_acknowledged());
         self.quantization_budget(volume).min(MAXIMUM_WINDOW)
     }

@@ -36,7 +36,7 @@ pub(super) struct Cycle {
     up_rounds: u8,
     rounds_since_up: u64,
     /// BBR.bw_probe_wait.
-    wait: Duration,
+    pub(super) wait: Duration,
     stamp: Time,
     /// BBR.prev_probe_too_high.
     pub(super) was_too_high: bool,
@@ -58,6 +58,21 @@ impl Cycle {
             was_too_high: false,
             was_precautionary: false,
         }
+    }
+
+    #[cfg(test)]
+    pub(super) const fn rounds_since_up(&self) -> u64 {
+        self.rounds_since_up
+    }
+
+    #[cfg(test)]
+    pub(super) const fn stamp(&self) -> Time {
+        self.stamp
+    }
+
+    #[cfg(test)]
+    pub(super) const fn up_rounds(&self) -> u8 {
+        self.up_rounds
     }
 
     /// A round trip ended.
