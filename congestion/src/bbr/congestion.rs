@@ -160,7 +160,7 @@ impl Bbr {
         let lost = self.lost.saturating_sub(sent.lost);
         if self.is_inflight_too_high(lost, sent.in_flight) {
             let in_flight = self.inflight_at_loss(sent.in_flight, lost, size);
-            self.handle_inflight_too_high(now, in_flight, sent.application_limited);
+            self.handle_inflight_too_high(now, in_flight);
             self.note_reduction(now, is_marked);
         }
     }
@@ -170,20 +170,24 @@ impl Bbr {
         lost > scaled(in_flight_when_sent, self.settings.loss_threshold)
     }
 
-    /// InflightAtLoss(): how much was in flight when losses crossed the threshold, in the midst of what was lost together.
+    /// InflightAtLoss(): how much was in flight when losses crossed the threshold, in the midst of what was lost together; or
+    /// if they had crossed it long before, by how much there should have been less.
     fn inflight_at_loss(&self, in_flight: u64, lost: u64, size: u64) -> u64 {
         let before = in_flight.saturating_sub(size);
         let lost_before = lost.saturating_sub(size);
-        let allowed = scaled(before, self.settings.loss_threshold).saturating_sub(lost_before);
-        let prefix = mul_div(allowed, ONE, ONE.saturating_sub(self.settings.loss_threshold));
-        before.saturating_add(prefix.min(size))
+        let allowed = scaled(before, self.settings.loss_threshold);
+        let unlost = ONE.saturating_sub(self.settings.loss_threshold);
+        let prefix = mul_div(allowed.saturating_sub(lost_before), ONE, unlost).min(size);
+        let excess = mul_div(lost_before.saturating_sub(allowed), ONE, unlost);
+        before.saturating_add(prefix).saturating_sub(excess)
     }
 
     /// HandleInflightTooHigh().
-    fn handle_inflight_too_high(&mut self, now: Time, in_flight: u64, application_limited: bool) {
+    fn handle_inflight_too_high(&mut self, now: Time, in_flight: u64) {
         self.cycle.was_too_high = true;
         self.cycle.is_probe_sample = false;
-        if !application_limited {
+        // RS.is_app_limited of a lost packet is that of its neighbours.
+        if !self.is_application_limited {
             let least = scaled(self.target_inflight(), self.settings.beta);
             self.inflight_longterm = in_flight.max(least).min(MAXIMUM_WINDOW);
         }

@@ -9,9 +9,8 @@ const MARKS: usize = 32;
 /// Parts of a round trip that one mark covers.
 const PARTS: u32 = 16;
 
-/// The draft remembers P.tx_in_flight, P.lost and P.is_app_limited of each packet. A controller sees turns, not packets: it
-/// remembers of each sixteenth of a round trip what was lost before it, how much was in flight in it at most, and whether the
-/// application held the sender back.
+/// The draft remembers P.tx_in_flight and P.lost of each packet. A controller sees turns, not packets: it remembers of each
+/// sixteenth of a round trip what was lost before it and how much was in flight in it at most.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FlightLog {
     marks: [Mark; MARKS],
@@ -27,7 +26,6 @@ pub(super) struct Mark {
     pub(super) lost: u64,
     /// C.inflight at most, in bytes.
     pub(super) in_flight: u64,
-    pub(super) application_limited: bool,
 }
 
 impl FlightLog {
@@ -37,10 +35,9 @@ impl FlightLog {
     }
 
     /// A turn begins: what was sent since the last one brought so much in flight.
-    pub(super) fn on_sent(&mut self, in_flight: u64, application_limited: bool) {
+    pub(super) fn on_sent(&mut self, in_flight: u64) {
         if let Some(mark) = self.marks.get_mut(self.newest) {
             mark.in_flight = mark.in_flight.max(in_flight);
-            mark.application_limited |= application_limited;
         }
     }
 
@@ -52,7 +49,7 @@ impl FlightLog {
         }
         self.newest = (self.newest + 1) % MARKS;
         if let Some(mark) = self.marks.get_mut(self.newest) {
-            *mark = Mark { from: now, lost, in_flight, application_limited: false };
+            *mark = Mark { from: now, lost, in_flight };
         }
     }
 
@@ -84,13 +81,12 @@ mod tests {
     fn a_packet_is_found_in_the_part_in_which_it_left() {
         let mut log = FlightLog::new(at(0), 0);
         for turn in 1..=20 {
-            log.on_sent(turn * 1000, turn == 5);
+            log.on_sent(turn * 1000);
             log.end_turn(at(turn), turn * 10, turn * 900, Some(RTT));
         }
         // Sent after the turn at 4 ms, before that at 5 ms, which found 5000 bytes in flight.
         let found = log.at(Time::from_nanos(4_500_000));
-        assert_eq!(found, Mark { from: at(4), lost: 40, in_flight: 5000, application_limited: true });
-        assert!(!log.at(at(5)).application_limited);
+        assert_eq!(found, Mark { from: at(4), lost: 40, in_flight: 5000 });
         // After the last turn nothing was told yet.
         assert_eq!(log.at(at(99)).in_flight, 18_000);
     }
@@ -100,7 +96,7 @@ mod tests {
         let mut log = FlightLog::new(at(0), 0);
         log.end_turn(at(10), 7, 100, Some(RTT));
         for (turn, in_flight) in [(1, 300), (2, 500), (3, 400)] {
-            log.on_sent(in_flight, false);
+            log.on_sent(in_flight);
             log.end_turn(Time::from_nanos(10_000_000 + turn * 300_000), 8, 0, Some(RTT));
         }
         assert_eq!((log.at(at(10)).in_flight, log.at(at(10)).lost), (500, 7));

@@ -10,7 +10,7 @@ use crate::arithmetic::mul_div;
 use crate::window::{self, MAXIMUM_QUANTUM, MAXIMUM_WINDOW, UNPACED_BELOW, initial_window, minimum_window};
 use crate::{Observed, Window};
 
-/// A burst is no more than one in so many of the window, where a millisecond's worth is less: a quarter of what the path holds.
+/// A burst is no more than one in so many of the window: a quarter of what the path holds.
 const WINDOW_BURSTS: u64 = 8;
 
 impl Bbr {
@@ -179,9 +179,19 @@ impl Bbr {
         if self.is_unpaced() {
             return Window { congestion_window, pacing_rate: 0, quantum: MAXIMUM_QUANTUM.max(minimum_window(size)) };
         }
-        let burst = initial_window(size).min(congestion_window / WINDOW_BURSTS).max(minimum_window(size));
         let pacing_rate = self.limits.pacing_rate;
-        Window { congestion_window, pacing_rate, quantum: window::quantum(pacing_rate, burst) }
+        Window { congestion_window, pacing_rate, quantum: self.burst(pacing_rate) }
+    }
+
+    /// What leaves at once, in bytes: the initial window or a millisecond's worth, but less where the path is short of that. The
+    /// first flight waits for no timer.
+    fn burst(&self, pacing_rate: u64) -> u64 {
+        let size = self.path.datagram_size();
+        let burst = window::quantum(pacing_rate, initial_window(size));
+        if self.path.smoothed_rtt().is_none() {
+            return burst;
+        }
+        burst.min(self.limits.window / WINDOW_BURSTS).max(minimum_window(size))
     }
 
     /// The window for a snapshot: what the path carried.

@@ -47,8 +47,11 @@ use settings::Settings;
 /// * Separate ranges lost (Startup's third criterion) are not told. A turn counts for as many as it can hold: one more than the
 ///   packets it acknowledged, at most the packets lost.
 /// * "In flight is no more than" looks at what a turn's acknowledgements left, "has reached" at what there was before them.
-/// * The controller is not told of sending. A pause is known when nothing is in flight and the application was the limit; the
-///   pacing rate for the restart holds from then on. A ProbeRTT that ended during the pause ends with the first acknowledgement.
+/// * The controller is not told of sending. A flow was idle if nothing was in flight for a round trip, which the first
+///   acknowledgement afterwards shows; the pacing rate for a restart holds from the moment at which nothing is in flight. A
+///   ProbeRTT that ended during the pause ends with the first acknowledgement.
+/// * Whether the application held the sender back is what recovery says of each packet (RS.is_app_limited); of a lost packet,
+///   what it says of the newest one acknowledged.
 /// * Packets sent in ProbeRTT and the round after are known by the time they were sent, since recovery cannot be told to mark
 ///   them as application-limited.
 ///
@@ -61,7 +64,9 @@ use settings::Settings;
 ///   what is acknowledged; it is given back only if all of it proves spurious, since one packet that came through does not
 ///   speak for the window.
 /// * Until there is an RTT sample the pacing rate assumes a millisecond; the first sample corrects it.
-/// * Bursts are those of `docs/adr/0007-bursts.md`, but no more than an eighth of the window where a millisecond's worth is less.
+/// * Bursts are those of `docs/adr/0007-bursts.md`, but no more than an eighth of the window, which is a quarter of the
+///   bandwidth-delay product; so a queue that holds as much is not overrun by them.
+/// * Reno's clock, which asks for a probe after as many rounds as a window has datagrams, counts four at least.
 /// * Where the smoothed RTT is below [`UNPACED_BELOW`](crate::window::UNPACED_BELOW), no timer could pace: the window alone limits, and is one
 ///   bandwidth-delay product while a queue is to be drained.
 /// * The rate is never below one datagram a round trip, whatever was measured.
@@ -111,8 +116,10 @@ pub struct Bbr {
     lost: u64,
     /// BBR.idle_restart.
     idle_restart: bool,
-    /// Nothing is in flight, and the application has nothing to send.
-    is_idle: bool,
+    /// When nothing was in flight any more, while that lasts.
+    empty_since: Option<Time>,
+    /// RS.is_app_limited of the newest sample.
+    is_application_limited: bool,
     untouched: Option<InitialConditions>,
     last_reduction: Option<Time>,
     events: Events,
@@ -261,7 +268,8 @@ impl Bbr {
             delivered: 0,
             lost: 0,
             idle_restart: false,
-            is_idle: false,
+            empty_since: None,
+            is_application_limited: false,
             untouched: None,
             last_reduction: None,
             events: Events::default(),
@@ -318,7 +326,6 @@ impl Bbr {
         let in_flight_when_sent =
             if delivery.in_flight_when_sent > 0 { delivery.in_flight_when_sent } else { sent.in_flight };
         let held_back = observed.largest_acknowledged_sent_at.is_some_and(|sent_at| self.held_back.covers(sent_at));
-        let limited = observed.delivery.map_or(observed.application_limited, |delivery| delivery.application_limited);
         Sample {
             now: observed.now,
             newly_acked: observed.acknowledged_bytes,
@@ -326,7 +333,7 @@ impl Bbr {
             rtt: observed.rtt_sample,
             rate: delivery.rate,
             delivered: delivery.delivered,
-            application_limited: limited || held_back,
+            application_limited: self.is_application_limited || held_back,
             in_flight_when_sent,
             lost: delivery.lost.max(self.lost.saturating_sub(sent.lost)),
             in_flight: observed.bytes_in_flight,
@@ -382,7 +389,10 @@ impl Controller for Bbr {
         if is_first_sample && self.path.smoothed_rtt().is_some() {
             self.init_pacing_rate();
         }
-        self.flight.on_sent(observed.prior_in_flight, observed.application_limited);
+        if let Some(delivery) = &observed.delivery {
+            self.is_application_limited = delivery.application_limited;
+        }
+        self.flight.on_sent(observed.prior_in_flight);
         self.note_use_of_window(observed);
         self.restart_from_idle(observed);
         self.on_congestion(observed);
@@ -398,10 +408,7 @@ impl Controller for Bbr {
         }
         self.bound_window();
         self.set_pacing_rate();
-        self.is_idle = observed.bytes_in_flight == 0 && observed.application_limited;
-        if self.is_idle {
-            self.pace_restart();
-        }
+        self.note_emptiness(observed);
         self.flight.end_turn(observed.now, self.lost, observed.bytes_in_flight, self.path.smoothed_rtt());
         self.window()
     }

@@ -157,8 +157,10 @@ impl Bbr {
         if now > self.cycle.stamp + self.cycle.wait {
             return true;
         }
-        // IsRenoCoexistenceProbeTime(): Reno would have gained a window of its own after as many rounds as it has datagrams.
-        let rounds = (self.target_inflight() / self.datagram()).min(self.settings.probe_bw_rounds);
+        // IsRenoCoexistenceProbeTime(): Reno would have gained a window of its own after as many rounds as it has datagrams. Its
+        // window is no smaller than what BBR has at least, or a path of less than a datagram would be probed without a pause.
+        let reno = self.target_inflight().max(self.min_pipe()) / self.datagram();
+        let rounds = reno.min(self.settings.probe_bw_rounds);
         self.cycle.rounds_since_up >= rounds
     }
 

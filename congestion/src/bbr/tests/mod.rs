@@ -1,6 +1,6 @@
 mod draft;
-mod hand_off;
 mod formulas;
+mod hand_off;
 mod path;
 
 use super::*;

@@ -95,10 +95,11 @@ impl Path {
     pub(super) fn with(link: Link, parameters: &str) -> Self {
         let now = at(1000);
         let conditions = InitialConditions { datagram_size: SIZE as u16, initial_window: None, now, seed: 7 };
-        let algorithm = parameters.split(',').filter(|text| !text.is_empty()).fold(crate::Algorithm::BBR, |of, text| {
-            let (name, value) = text.split_once('=').unwrap();
-            of.with(name, value).unwrap()
-        });
+        let algorithm =
+            parameters.split(',').filter(|text| !text.is_empty()).fold(crate::Algorithm::BBR, |of, text| {
+                let (name, value) = text.split_once('=').unwrap();
+                of.with(name, value).unwrap()
+            });
         let bbr = Bbr::new(&conditions, algorithm.parameters());
         let guess = Duration::from_millis(333);
         let mut pacer = Pacer::new();
@@ -200,8 +201,8 @@ impl Path {
 
     fn send(&mut self) {
         loop {
-            let is_allowed = self.in_flight + SIZE <= self.bbr.window().congestion_window
-                && self.pacer.available(self.now) >= SIZE;
+            let is_allowed =
+                self.in_flight + SIZE <= self.bbr.window().congestion_window && self.pacer.available(self.now) >= SIZE;
             if !is_allowed {
                 return;
             }
