@@ -64,8 +64,14 @@ fn a_storm_of_swaps_on_a_bottleneck_that_loses() {
 #[test]
 fn swaps_between_bursts_of_loss_and_blackholes() {
     for_seeds(SEEDS, |seed| {
-        let conditions =
-            Conditions { bandwidth: 500_000, queue: 25, burst: 2, burst_length: 40, reorder: 20, ..Conditions::default() };
+        let conditions = Conditions {
+            bandwidth: 500_000,
+            queue: 25,
+            burst: 2,
+            burst_length: 40,
+            reorder: 20,
+            ..Conditions::default()
+        };
         let blackholes = Some((Duration::from_millis(900), Duration::from_millis(600)));
         let weather = Weather { blackholes, ..Weather::default() };
         storm(seed, conditions, weather, Plan::echo(2, 200_000), Duration::from_millis(70));
