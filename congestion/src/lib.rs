@@ -29,6 +29,8 @@
 //! | RFC 9002 §7.8 an underused window does not grow | [`path_model`] |
 //! | RFC 9438 CUBIC | [`cubic`] |
 //! | RFC 9406 HyStart++ | [`hystart`] |
+//! | Arun, Balakrishnan, Copa, NSDI 2018 | [`copa`] |
+//! | Dong et al., PCC Vivace, NSDI 2018 | [`pcc`] |
 //!
 //! Tested against points of the RFC's own formulas, by properties over arbitrary schedules and arbitrary [`Observed`],
 //! and by running every algorithm over a modelled bottleneck (`src/bottleneck.rs`).
@@ -42,12 +44,14 @@ mod algorithm;
 mod arithmetic;
 pub mod conformance;
 mod controller;
+pub mod copa;
 pub mod cubic;
 pub mod hystart;
 pub mod new_reno;
 mod observed;
 pub mod pacer;
 pub mod path_model;
+pub mod pcc;
 pub mod recovery_period;
 mod snapshot;
 pub mod window;
@@ -60,11 +64,13 @@ pub use algorithm::{
     Registry, Unit, UnknownName,
 };
 pub use controller::{Controller, Events, Marking};
+pub use copa::Copa;
 pub use cubic::Cubic;
 pub use new_reno::NewReno;
 pub use observed::{Delivery, Observed, RttView};
 pub use pacer::Pacer;
 pub use path_model::PathModel;
+pub use pcc::Pcc;
 pub use recovery_period::{RecoveryPeriod, Signal};
 pub use snapshot::Snapshot;
 pub use window::{MINIMUM_DATAGRAM_SIZE, Window, initial_window, minimum_window};
