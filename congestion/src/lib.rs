@@ -42,6 +42,7 @@ extern crate std;
 
 mod algorithm;
 mod arithmetic;
+pub mod chronicle;
 pub mod conformance;
 mod controller;
 pub mod copa;
@@ -53,6 +54,7 @@ pub mod pacer;
 pub mod path_model;
 pub mod pcc;
 pub mod recovery_period;
+pub mod rule;
 mod snapshot;
 pub mod window;
 
@@ -63,6 +65,7 @@ pub use algorithm::{
     Algorithm, AlgorithmError, Factory, InitialConditions, MAXIMUM_PARAMETERS, Parameter, Parameters, RegisterError,
     Registry, Unit, UnknownName,
 };
+pub use chronicle::{Cause, Change, Chronicle, Order, Rates, TrialBounds, Trigger, Verdict};
 pub use controller::{Controller, Events, Marking};
 pub use copa::Copa;
 pub use cubic::Cubic;
@@ -72,5 +75,6 @@ pub use pacer::Pacer;
 pub use path_model::PathModel;
 pub use pcc::Pcc;
 pub use recovery_period::{RecoveryPeriod, Signal};
+pub use rule::{Facts, Rule, Rules, Selector};
 pub use snapshot::Snapshot;
 pub use window::{MINIMUM_DATAGRAM_SIZE, Window, initial_window, minimum_window};
