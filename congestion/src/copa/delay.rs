@@ -20,6 +20,8 @@ const LONGEST: Duration = Duration::from_secs(3600);
 pub(super) struct Delays {
     minimum: Extreme,
     standing: Extreme,
+    /// The least of a whole smoothed RTT.
+    round: Extreme,
     /// The longest, as the time by which it falls short of [`LONGEST`].
     shortfall: Extreme,
     /// Delay up to this is not taken for a queue.
@@ -50,6 +52,7 @@ impl Delays {
         let (sample, smoothed) = (sample.min(LONGEST), smoothed.min(LONGEST));
         self.minimum.add(now, sample, MINIMUM_MEMORY);
         self.standing.add(now, sample, smoothed / 2);
+        self.round.add(now, sample, smoothed);
         self.shortfall.add(now, LONGEST.saturating_sub(sample), smoothed * MAXIMUM_MEMORY);
     }
 
@@ -67,6 +70,12 @@ impl Delays {
     pub(super) fn queueing(&self) -> Duration {
         let standing = self.standing().unwrap_or_default();
         standing.saturating_sub(self.minimum().unwrap_or_default()).saturating_sub(self.noise)
+    }
+
+    /// The queueing delay that was there throughout the last smoothed RTT, less what is noise.
+    pub(super) fn queueing_throughout(&self) -> Duration {
+        let least = self.round.least().unwrap_or_default();
+        least.saturating_sub(self.minimum().unwrap_or_default()).saturating_sub(self.noise)
     }
 
     /// Whether a sample shows a queue that is nearly empty, compared with its fullest in the last four RTTs.

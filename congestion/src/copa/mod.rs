@@ -12,7 +12,7 @@ use core::time::Duration;
 use codec::Time;
 
 use crate::arithmetic::{NANOSECONDS, mul_div};
-use crate::window::{MAXIMUM_QUANTUM, MAXIMUM_WINDOW, UNPACED_BELOW, minimum_window, quantum};
+use crate::window::{MAXIMUM_QUANTUM, MAXIMUM_WINDOW, UNPACED_BELOW, minimum_window, short_quantum};
 use crate::{
     Controller, Events, InitialConditions, Observed, Parameter, Parameters, PathModel, RecoveryPeriod, Signal,
     Snapshot, Unit, Window,
@@ -24,8 +24,8 @@ use velocity::Velocity;
 
 /// Binary places of the window: a step of one packet a round trip is less than a byte an acknowledgement on fast paths.
 const FRACTION_BITS: u32 = 16;
-/// How many windows leave in an RTTstanding while there is something to send (section 2.1).
-const PACING_GAIN: u64 = 2;
+/// How many quarters of a window may leave in an RTTstanding in slow start, and later.
+const PACING_QUARTERS: [u64; 2] = [8, 5];
 
 const PARAMETERS: &[Parameter] = &[
     Parameter {
@@ -168,7 +168,8 @@ impl Copa {
     /// Whether the current rate is not above the target rate: `window / RTTstanding <= size / (delta * dq)`.
     fn is_below_target(&self) -> bool {
         let standing = self.delays.standing().unwrap_or_default().as_nanos();
-        let queueing = self.delays.queueing().as_nanos();
+        let queueing =
+            if self.in_slow_start { self.delays.queueing_throughout() } else { self.delays.queueing() }.as_nanos();
         let target = standing.saturating_mul(u128::from(self.mode.inverse_delta())) / u128::from(THOUSAND);
         u128::from(self.congestion_window()).saturating_mul(queueing)
             <= u128::from(self.path.datagram_size()).saturating_mul(target)
@@ -179,11 +180,19 @@ impl Copa {
         let window = self.congestion_window().max(1);
         // More than a window cannot have been in flight for a round trip; a peer that claims so gains nothing.
         let acknowledged = acknowledged.min(window);
-        let packets = self.velocity.for_step(up).saturating_mul(self.mode.inverse_delta());
-        let in_round = mul_div(packets, u64::from(self.path.datagram_size()), THOUSAND).min(window / 2);
+        let step = mul_div(self.mode.inverse_delta(), u64::from(self.path.datagram_size()), THOUSAND);
+        let most = if up { window / 2 } else { step.max(self.queued(window) / 2) };
+        let in_round = step.saturating_mul(self.velocity.for_step(up)).min(most);
         let change = mul_div(scale(in_round), acknowledged, window);
         self.window = if up { self.window.saturating_add(change) } else { self.window.saturating_sub(change) };
         self.limit();
+    }
+
+    /// What of a window waits in the queue, in bytes.
+    fn queued(&self, window: u64) -> u64 {
+        let nanoseconds = |delay: Duration| u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX);
+        let standing = self.delays.standing().unwrap_or_default();
+        mul_div(window, nanoseconds(self.delays.queueing()), nanoseconds(standing))
     }
 
     fn limit(&mut self) {
@@ -333,9 +342,10 @@ impl Controller for Copa {
             return Window { congestion_window, pacing_rate: 0, quantum };
         };
         let nanoseconds = u64::try_from(standing.as_nanos()).unwrap_or(u64::MAX);
-        let pacing_rate = mul_div(PACING_GAIN * congestion_window, NANOSECONDS, nanoseconds).max(1);
-        // Larger bursts would be a queue longer than the one it aims at.
-        Window { congestion_window, pacing_rate, quantum: quantum(pacing_rate, minimum_window(datagram_size)) }
+        let [opening, later] = PACING_QUARTERS;
+        let quarters = if self.in_slow_start { opening } else { later };
+        let pacing_rate = mul_div(congestion_window.saturating_mul(quarters) / 4, NANOSECONDS, nanoseconds).max(1);
+        Window { congestion_window, pacing_rate, quantum: short_quantum(pacing_rate, standing, datagram_size) }
     }
 
     fn snapshot(&self, now: Time) -> Snapshot {

@@ -10,7 +10,7 @@ use crate::Observed;
 /// So many intervals can wait for their acknowledgements; while they do, the last one is prolonged.
 pub(super) const MAXIMUM_INTERVALS: usize = 12;
 /// An interval whose sender kept below this part of the rate says nothing about the rate, in eighths.
-const USED_EIGHTHS: f64 = 6.0;
+const USED_EIGHTHS: f64 = 7.0;
 /// After the last packet of an interval, packets of so much of an RTT have to be heard of before its losses are all known.
 const REORDERING_DIVISOR: u32 = 8;
 
@@ -41,7 +41,6 @@ pub(super) struct Interval {
     rtt: Regression,
     /// The sending time of the latest point of it.
     heard_until: f64,
-    limited: bool,
 }
 
 /// An interval whose packets have all been heard of.
@@ -67,7 +66,6 @@ impl Interval {
             marked_packets: 0,
             rtt: Regression::default(),
             heard_until: 0.0,
-            limited: false,
         }
     }
 
@@ -87,9 +85,11 @@ impl Interval {
     }
 
     /// Whether what was sent is what the rate is: neither the application nor the window held it back.
+    ///
+    /// [`Observed::application_limited`] is not asked: who waits for the pacer does not fill the window, and is not limited.
     fn is_used(&self, now: Time) -> bool {
         let seconds = self.end.unwrap_or(now).saturating_since(self.start).as_secs_f64();
-        !self.limited && self.sent as f64 * 8.0 >= self.rate * seconds * USED_EIGHTHS
+        self.sent as f64 * 8.0 >= self.rate * seconds * USED_EIGHTHS
     }
 }
 
@@ -137,7 +137,6 @@ impl Intervals {
         self.bytes_in_flight = observed.bytes_in_flight;
         let current = self.current();
         current.sent = current.sent.saturating_add(sent);
-        current.limited |= observed.application_limited;
         if observed.acknowledged_packets > 0 {
             let sent_at = observed.acknowledged_sent_at();
             self.latest_heard = self.latest_heard.max(Some(sent_at));
@@ -203,10 +202,9 @@ impl Intervals {
         *self.current() = Interval::new(purpose, rate, now);
     }
 
-    /// Whether the current interval has so many bytes, or cannot be expected to get them.
-    pub(super) fn has_enough(&mut self, bytes: u64) -> bool {
-        let current = self.current();
-        current.limited || current.sent >= bytes
+    /// Bytes sent in the current interval, as of the last turn.
+    pub(super) fn sent(&mut self) -> u64 {
+        self.current().sent
     }
 
     /// Whether the rate of the current interval was made use of up to now.

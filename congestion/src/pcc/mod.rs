@@ -18,7 +18,7 @@ use core::time::Duration;
 
 use codec::Time;
 
-use crate::window::{MAXIMUM_WINDOW, UNPACED_BELOW, minimum_window, quantum};
+use crate::window::{MAXIMUM_WINDOW, UNPACED_BELOW, minimum_window, short_quantum};
 use crate::{
     Controller, Events, InitialConditions, Observed, Parameter, Parameters, PathModel, RecoveryPeriod, Snapshot, Unit,
     Window,
@@ -237,9 +237,8 @@ impl Pcc {
         }
         let window = window.min(self.ceiling.unwrap_or(u64::MAX)).clamp(self.minimum_window(), MAXIMUM_WINDOW);
         let pacing_rate = (sending as u64).max(1);
-        // Bursts would be queues, which the trials would see.
-        self.window =
-            Window { congestion_window: window, pacing_rate, quantum: quantum(pacing_rate, self.minimum_window()) };
+        let quantum = short_quantum(pacing_rate, self.smoothed_rtt(), self.path.datagram_size());
+        self.window = Window { congestion_window: window, pacing_rate, quantum };
     }
 }
 

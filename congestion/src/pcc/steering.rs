@@ -5,16 +5,18 @@ use core::time::Duration;
 use codec::Time;
 
 use super::interval::{Finished, Intervals, Purpose};
-use super::utility::{MEGABIT, Measured};
+use super::utility::{CERTAIN_LOSS, MEGABIT, Measured, SIGNIFICANT_LOSS, Utility};
 use super::{Pcc, Round, seconds};
 use crate::Observed;
 
 /// The shortest interval: less is shorter than timers are late.
 const LEAST_INTERVAL: Duration = Duration::from_millis(5);
 /// Packets in an interval at least.
-const LEAST_PACKETS: u64 = 10;
+const LEAST_PACKETS: u64 = 20;
 /// An interval that is judged before its end has so many packets.
 const LEAST_EARLY_PACKETS: f64 = 20.0;
+/// ... and an RTT that grows by so much, in seconds a second, if it is judged by that.
+const LEAST_EARLY_GRADIENT: f64 = 0.1;
 /// Trials of one decision: two pairs.
 const TRIALS: usize = 4;
 /// Rates that differ by less than this part cannot be compared.
@@ -43,7 +45,14 @@ pub(super) enum Phase {
         known: usize,
     },
     /// Slower than the rate, until the queue that starting made is gone.
-    Draining { until: Time },
+    Draining {
+        /// Not before this: what was sent too fast has to be heard of.
+        from: Time,
+        /// In any case then.
+        until: Time,
+        /// The rate was between these, in bytes a second.
+        bounds: (f64, f64),
+    },
     /// Two pairs of trials around the rate, each in an order by lot.
     Probing { results: [Option<Measured>; TRIALS], begun: usize, order: u64 },
     /// A step was made, which has to prove worth more than this.
@@ -91,10 +100,13 @@ impl Pcc {
         }
         match self.phase {
             Phase::Starting { previous: Some(previous), .. } => self.judge_early(now, &previous),
-            Phase::Draining { until } => {
+            Phase::Draining { from, until, bounds } => {
+                self.rate = self.bounded(self.delivered(bounds));
                 let minimum = self.path.rtt().map_or(rtt, |rtt| rtt.minimum);
                 let in_pipe = (self.rate * seconds(minimum)) as u64;
-                if now >= until || observed.bytes_in_flight <= in_pipe {
+                let heard = observed.largest_acknowledged_sent_at.is_some_and(|sent_at| sent_at >= from);
+                if now >= until || (heard && observed.bytes_in_flight <= in_pipe) {
+                    self.slow_start_threshold = Some(self.in_flight(self.rate));
                     self.probe();
                     self.next_interval(now);
                 }
@@ -123,7 +135,7 @@ impl Pcc {
             && !is_held
             && !self.intervals.is_full()
             && now.saturating_since(start) >= self.length
-            && self.intervals.has_enough(enough)
+            && (self.intervals.sent() >= enough || !self.intervals.is_current_used(now))
     }
 
     /// Begins the interval that is next in this phase.
@@ -188,7 +200,7 @@ impl Pcc {
                     *previous = Some(measured);
                     return;
                 };
-                let (was, is) = self.utility.compare(&before, &measured);
+                let (was, is) = self.utility.compare(&before, &measured, CERTAIN_LOSS);
                 if is > was || measured.rate <= before.rate {
                     *previous = Some(measured);
                 } else {
@@ -222,8 +234,11 @@ impl Pcc {
     /// Ends starting before an interval is over, if what is known of it already is worth less than the one before.
     fn judge_early(&mut self, now: Time, previous: &Measured) {
         let Some(interval) = self.intervals.oldest_of(self.decision) else { return };
-        let measured = interval.measure(&self.utility);
-        let (was, is) = self.utility.compare(previous, &measured);
+        let mut measured = interval.measure(&self.utility);
+        if measured.gradient < LEAST_EARLY_GRADIENT {
+            measured.gradient = 0.0;
+        }
+        let (was, is) = self.utility.compare(previous, &measured, CERTAIN_LOSS);
         if measured.packets >= LEAST_EARLY_PACKETS && measured.rate > previous.rate && is < was {
             self.end_starting(now, previous, &measured);
         }
@@ -231,23 +246,26 @@ impl Pcc {
 
     /// Starting has found what the path carries: between the last rate that was worth it and the first that was not.
     fn end_starting(&mut self, now: Time, good: &Measured, bad: &Measured) {
-        let delivered = self.path.bandwidth() as f64;
         let window = self.in_flight(self.rate);
-        self.rate = self.bounded(if delivered > 0.0 { delivered.clamp(good.rate, bad.rate.max(good.rate)) } else { good.rate });
+        let bounds = (good.rate, bad.rate.max(good.rate));
+        self.rate = self.bounded(self.delivered(bounds));
         self.reduced(now, window);
         if bad.loss > 0.0 {
             self.recovery.begin(now);
             self.events.loss += 1;
         }
         self.slow_start_threshold = Some(self.in_flight(self.rate));
-        self.drain(now);
-    }
-
-    fn drain(&mut self, now: Time) {
         self.decision += 1;
         self.ascent.restart();
-        self.phase = Phase::Draining { until: now + self.smoothed_rtt().min(Duration::from_secs(60)) * DRAIN_ROUNDS };
+        let rounds = self.smoothed_rtt().min(Duration::from_secs(60)) * DRAIN_ROUNDS;
+        self.phase = Phase::Draining { from: now, until: now + rounds, bounds };
         self.next_interval(now);
+    }
+
+    /// The best delivery rate of the last rounds, within these bounds; the lower one if it is not known.
+    fn delivered(&self, bounds: (f64, f64)) -> f64 {
+        let (least, most) = bounds;
+        (self.path.bandwidth() as f64).clamp(least, most.max(least))
     }
 
     /// Begins two pairs of trials around the rate.
@@ -263,8 +281,11 @@ impl Pcc {
         };
         let ordered = |one: Measured, other: Measured| if one.rate > other.rate { (one, other) } else { (other, one) };
         let pairs = [ordered(first, second), ordered(third, fourth)];
+        let (high, low) = (together(&pairs.map(|(high, _)| high)), together(&pairs.map(|(_, low)| low)));
+        // Whether loss differs, all four tell together; which way is better, each pair has to say.
+        let differs = Utility::has_other_loss(&high, &low, SIGNIFICANT_LOSS);
         let gradients = pairs.map(|(high, low)| {
-            let (more, less) = self.utility.compare(&high, &low);
+            let (more, less) = self.utility.compare(&high, &low, if differs { 0.0 } else { f64::INFINITY });
             (more - less) / ((high.rate - low.rate).max(1.0) / MEGABIT)
         });
         if (gradients[0] > 0.0) != (gradients[1] > 0.0) {
@@ -273,14 +294,13 @@ impl Pcc {
             return;
         }
         let up = gradients[0] > 0.0;
-        let chosen = pairs.map(|(high, low)| if up { high } else { low });
-        let refused = pairs.map(|(high, low)| if up { low } else { high });
-        self.step(now, (gradients[0] + gradients[1]) / 2.0, &together(&chosen), &together(&refused));
+        let (chosen, refused) = if up { (high, low) } else { (low, high) };
+        self.step(now, (gradients[0] + gradients[1]) / 2.0, &chosen, &refused);
     }
 
     /// One more step in the same direction, or the last one is taken back.
     fn judge_step(&mut self, now: Time, from: &Measured, measured: &Measured) {
-        let (was, is) = self.utility.compare(from, measured);
+        let (was, is) = self.utility.compare(from, measured, SIGNIFICANT_LOSS);
         let difference = measured.rate - from.rate;
         if difference.abs() < LEAST_DIFFERENCE * from.rate {
             self.probe();
@@ -340,17 +360,23 @@ impl Pcc {
         if matches!(self.phase, Phase::Unmeasured) {
             self.ceiling = Some((self.window.congestion_window / 2).max(self.minimum_window()));
             self.window.congestion_window = self.ceiling.unwrap_or_default();
-        } else {
-            self.reduced(now, self.in_flight(self.rate));
-            self.rate = self.bounded(self.rate / 2.0);
+            self.events.loss += 1;
             self.recovery.begin(now);
-            self.ascent.restart();
-            self.probe();
-            self.next_interval(now);
+            return;
         }
-        self.recovery.begin(now);
+        if let Phase::Starting { previous: Some(good), .. } = self.phase {
+            let bad = Measured { rate: self.rate, loss: 1.0, ..good };
+            self.end_starting(now, &good, &bad);
+            return;
+        }
+        self.reduced(now, self.in_flight(self.rate));
+        self.rate = self.bounded(self.rate / 2.0);
         self.slow_start_threshold = Some(self.in_flight(self.rate));
         self.events.loss += 1;
+        self.recovery.begin(now);
+        self.ascent.restart();
+        self.probe();
+        self.next_interval(now);
     }
 
     /// Persistent congestion: everything learnt is void.

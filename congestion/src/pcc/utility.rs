@@ -8,7 +8,9 @@ pub(super) const MEGABIT: f64 = 125_000.0;
 /// How many standard errors an RTT gradient must be away from zero to count, squared.
 const SIGNIFICANT_GRADIENT: f64 = 4.0;
 /// How many standard errors two loss rates must be apart to count as different, squared.
-const SIGNIFICANT_LOSS: f64 = 4.0;
+pub(super) const SIGNIFICANT_LOSS: f64 = 4.0;
+/// The same where many comparisons are made, each of which could end something.
+pub(super) const CERTAIN_LOSS: f64 = 12.0;
 /// An RTT that grew by less than this in a monitor interval, in seconds, grew by what hosts and their timers do to it.
 const LEAST_GROWTH: f64 = 100e-6;
 
@@ -57,16 +59,21 @@ impl Utility {
     ///
     /// Without this, a path that loses one packet in a hundred tells nothing: among the 200 packets of an interval, two more
     /// or less are worth ten times as much as 5 % of the rate.
-    pub(super) fn compare(&self, one: &Measured, other: &Measured) -> (f64, f64) {
-        let packets = one.packets + other.packets;
-        let pooled = (one.loss * one.packets + other.loss * other.packets) / packets.max(1.0);
-        let variance = pooled * (1.0 - pooled).max(0.0) * packets / (one.packets * other.packets).max(1.0);
-        let difference = one.loss - other.loss;
-        if difference * difference <= SIGNIFICANT_LOSS * variance {
-            (self.of(&Measured { loss: pooled, ..*one }), self.of(&Measured { loss: pooled, ..*other }))
-        } else {
-            (self.of(one), self.of(other))
+    /// `significant` is the square of how many standard errors make a difference.
+    pub(super) fn compare(&self, one: &Measured, other: &Measured, significant: f64) -> (f64, f64) {
+        if Self::has_other_loss(one, other, significant) {
+            return (self.of(one), self.of(other));
         }
+        let loss = pooled(one, other);
+        (self.of(&Measured { loss, ..*one }), self.of(&Measured { loss, ..*other }))
+    }
+
+    /// Whether chance alone would hardly make these two lose as differently as they do.
+    pub(super) fn has_other_loss(one: &Measured, other: &Measured, significant: f64) -> bool {
+        let loss = pooled(one, other);
+        let variance = loss * (1.0 - loss).max(0.0) * (one.packets + other.packets) / (one.packets * other.packets).max(1.0);
+        let difference = one.loss - other.loss;
+        variance <= 0.0 || difference * difference > significant * variance
     }
 
     /// An RTT gradient as it counts: none if it is negative, below the threshold, or not certain.
@@ -75,6 +82,11 @@ impl Utility {
         let grew = gradient * seconds;
         if gradient < self.least_gradient || grew < LEAST_GROWTH || !regression.is_certain() { 0.0 } else { gradient }
     }
+}
+
+/// The share of the packets of both that was lost or marked.
+fn pooled(one: &Measured, other: &Measured) -> f64 {
+    (one.loss * one.packets + other.loss * other.packets) / (one.packets + other.packets).max(1.0)
 }
 
 /// A straight line through points, by least squares. The points are not kept.
@@ -151,11 +163,11 @@ mod tests {
     #[test]
     fn loss_that_differs_by_chance_is_taken_as_the_same() {
         // 2 and 4 of 200: pooled 3 of 200, standard error 1.2 %, difference 1 %.
-        let (more, less) = utility().compare(&measured(10.5, 0.02, 0.0), &measured(9.5, 0.01, 0.0));
+        let (more, less) = utility().compare(&measured(10.5, 0.02, 0.0), &measured(9.5, 0.01, 0.0), SIGNIFICANT_LOSS);
         let expected = utility().of(&measured(10.5, 0.015, 0.0));
         assert!((more - expected).abs() < 1e-9 && more > less);
         // 2 and 12 of 200 differ: pooled 7 of 200, standard error 1.8 %, difference 5 %.
-        let (more, less) = utility().compare(&measured(10.5, 0.06, 0.0), &measured(9.5, 0.01, 0.0));
+        let (more, less) = utility().compare(&measured(10.5, 0.06, 0.0), &measured(9.5, 0.01, 0.0), SIGNIFICANT_LOSS);
         assert!((more - utility().of(&measured(10.5, 0.06, 0.0))).abs() < 1e-9 && more < less);
     }
 
