@@ -308,7 +308,7 @@ mod all {
                 let mut simulation = Simulation::new(&scenario);
                 let mut most = 14_520;
                 simulation.run_until_hearing(seconds(20), &mut |turn| {
-                    let in_flight = turn.observed.prior_in_flight;
+                    let in_flight = turn.observed.bytes_in_flight;
                     assert!(in_flight <= most + 2 * 1_452, "{algorithm}: {in_flight} of {most} at {:?}", turn.at);
                     most = turn.after.congestion_window.max(turn.observed.bytes_in_flight);
                 });
