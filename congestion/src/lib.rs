@@ -49,6 +49,7 @@ mod observed;
 pub mod pacer;
 pub mod path_model;
 pub mod recovery_period;
+mod scaled;
 mod snapshot;
 pub mod window;
 
