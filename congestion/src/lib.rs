@@ -29,6 +29,7 @@
 //! | RFC 9002 §7.8 an underused window does not grow | [`path_model`] |
 //! | RFC 9438 CUBIC | [`cubic`] |
 //! | RFC 9406 HyStart++ | [`hystart`] |
+//! | no specification: a constant window for tests | [`fixed`] |
 //!
 //! Tested against points of the RFC's own formulas, by properties over arbitrary schedules and arbitrary [`Observed`],
 //! and by running every algorithm over a modelled bottleneck (`src/bottleneck.rs`).
@@ -43,6 +44,7 @@ mod arithmetic;
 pub mod conformance;
 mod controller;
 pub mod cubic;
+pub mod fixed;
 pub mod hystart;
 pub mod new_reno;
 mod observed;
@@ -62,6 +64,7 @@ pub use algorithm::{
 };
 pub use controller::{Controller, Events, Marking};
 pub use cubic::Cubic;
+pub use fixed::Fixed;
 pub use new_reno::NewReno;
 pub use observed::{Delivery, Observed, RttView};
 pub use pacer::Pacer;
