@@ -29,6 +29,7 @@
 //! | RFC 9002 §7.8 an underused window does not grow | [`path_model`] |
 //! | RFC 9438 CUBIC | [`cubic`] |
 //! | RFC 9406 HyStart++ | [`hystart`] |
+//! | RFC 6817 and draft-irtf-iccrg-ledbat-plus-plus, LEDBAT++ | [`ledbat`] |
 //! | no specification: a constant window for tests | [`fixed`] |
 //!
 //! Tested against points of the RFC's own formulas, by properties over arbitrary schedules and arbitrary [`Observed`],
@@ -46,6 +47,7 @@ mod controller;
 pub mod cubic;
 pub mod fixed;
 pub mod hystart;
+pub mod ledbat;
 pub mod new_reno;
 mod observed;
 pub mod pacer;
@@ -65,6 +67,7 @@ pub use algorithm::{
 pub use controller::{Controller, Events, Marking};
 pub use cubic::Cubic;
 pub use fixed::Fixed;
+pub use ledbat::Ledbat;
 pub use new_reno::NewReno;
 pub use observed::{Delivery, Observed, RttView};
 pub use pacer::Pacer;
