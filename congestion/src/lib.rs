@@ -29,6 +29,7 @@
 //! | RFC 9002 §7.8 an underused window does not grow | [`path_model`] |
 //! | RFC 9438 CUBIC | [`cubic`] |
 //! | RFC 9406 HyStart++ | [`hystart`] |
+//! | RFC 9331 and draft-briscoe-iccrg-prague-congestion-control, Prague for L4S | [`prague`] |
 //! | RFC 6817 and draft-irtf-iccrg-ledbat-plus-plus, LEDBAT++ | [`ledbat`] |
 //! | no specification: a constant window for tests | [`fixed`] |
 //!
@@ -52,6 +53,7 @@ pub mod new_reno;
 mod observed;
 pub mod pacer;
 pub mod path_model;
+pub mod prague;
 pub mod recovery_period;
 mod scaled;
 mod snapshot;
@@ -72,6 +74,7 @@ pub use new_reno::NewReno;
 pub use observed::{Delivery, Observed, RttView};
 pub use pacer::Pacer;
 pub use path_model::PathModel;
+pub use prague::Prague;
 pub use recovery_period::{RecoveryPeriod, Signal};
 pub use snapshot::Snapshot;
 pub use window::{MINIMUM_DATAGRAM_SIZE, Window, initial_window, minimum_window};

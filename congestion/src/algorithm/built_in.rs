@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 use codec::Time;
 
 use super::{Algorithm, Factory, InitialConditions, Parameter, Parameters};
-use crate::{Controller, Cubic, Fixed, Ledbat, NewReno, Snapshot};
+use crate::{Controller, Cubic, Fixed, Ledbat, NewReno, Prague, Snapshot};
 
 /// Makes the factory of one algorithm, and the constant that it is asked for by in code.
 macro_rules! built_in {
@@ -57,6 +57,8 @@ built_in! {
         "RFC 9002 NewReno: one datagram more each round trip, half on loss; the simplest, for comparison";
     CUBIC = CubicFactory makes Cubic,
         "RFC 9438 CUBIC with HyStart++: the default; fast again after a loss, fair to other CUBIC and Reno flows";
+    PRAGUE = PragueFactory makes Prague,
+        "Prague: low latency where the network has L4S queues (ECT(1), RFC 9331); where it has not, CUBIC";
     LEDBAT = LedbatFactory makes Ledbat,
         "LEDBAT++: for background transfers; gives way to all others, keeps the queue at 60 ms";
     FIXED = FixedFactory makes Fixed,
