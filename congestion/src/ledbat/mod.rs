@@ -11,7 +11,7 @@ use codec::Time;
 
 use crate::arithmetic::mul_div;
 use crate::scaled::{FRACTION_BITS, limit, scale};
-use crate::window::minimum_window;
+use crate::window::{minimum_window, quantum};
 use crate::{
     Controller, Events, InitialConditions, Observed, Parameter, Parameters, PathModel, RecoveryPeriod, Signal,
     Snapshot, Unit, Window,
@@ -33,8 +33,8 @@ const RAMP_EXIT: u64 = 2000;
 ///
 /// * slow start grows the window by `GAIN` of what is acknowledged, and the first one ends when three quarters of the target
 ///   are queued (or something is lost or marked);
-/// * below the target the window grows by `GAIN` datagrams; above it, by that less `W * (delay / TARGET - 1)`, but it never
-///   loses more than half;
+/// * the window grows by `GAIN` datagrams; above the target it loses `W * (delay / TARGET - 1)` once a round trip, but never more
+///   than half;
 /// * a loss or a mark (ECN-CE) halves it, once a round trip.
 ///
 /// *Slowdowns* cure the latecomer's advantage: who comes when others keep a queue takes that queue for the path. So two round
@@ -43,7 +43,8 @@ const RAMP_EXIT: u64 = 2000;
 /// of its own accord, that counts as one. A slowdown is also in time for the base delay: the next comes within ten minutes.
 ///
 /// Where the draft leaves a choice: it begins with two datagrams, whatever the initial window, unless one is asked for; what a turn
-/// acknowledges is taken as its share of the round trip, so that batches and single acknowledgements come to the same; the window
+/// acknowledges is taken as its share of the round trip, so that batches and single acknowledgements come to the same, but what is
+/// lost to delay is lost at once, and not again before its effect can be seen; the window
 /// doesn't move in the recovery period. Three quarters of the target end only the first slow start: after a slowdown, the queue
 /// that others of its kind keep would. There it takes twice the target, which none of its kind makes.
 ///
@@ -66,6 +67,8 @@ pub struct Ledbat {
     /// `ssthresh` in bytes; `u64::MAX` is infinite.
     slow_start_threshold: u64,
     saturation_window: Option<u64>,
+    /// When the delay last made it give way.
+    decreased_at: Option<Time>,
     last_reduction: Option<Time>,
     /// When something was in flight last.
     busy_at: Time,
@@ -165,6 +168,7 @@ impl Ledbat {
             window: scale(starting_window(conditions)),
             slow_start_threshold: u64::MAX,
             saturation_window: None,
+            decreased_at: None,
             last_reduction: None,
             busy_at: conditions.now,
             untouched: Some(*conditions),
@@ -189,6 +193,7 @@ impl Ledbat {
             window: scale(window),
             slow_start_threshold,
             saturation_window: snapshot.saturation_window,
+            decreased_at: None,
             last_reduction: snapshot.last_reduction,
             busy_at: now,
             untouched: None,
@@ -308,7 +313,7 @@ impl Ledbat {
         // More than a window cannot have been in flight for a round trip; a peer that claims so gains nothing.
         let acknowledged = observed.acknowledged_bytes.min(self.congestion_window());
         if !self.in_slow_start() {
-            self.avoid_congestion(acknowledged, is_used);
+            self.avoid_congestion(observed, acknowledged, is_used);
             return;
         }
         let is_first = self.slow_start_threshold == u64::MAX;
@@ -322,19 +327,24 @@ impl Ledbat {
         }
     }
 
-    /// Moves the window towards the one that makes the target delay, by these bytes' share of a round trip.
-    fn avoid_congestion(&mut self, acknowledged: u64, is_used: bool) {
+    /// Moves the window towards the one that makes the target delay:
+    /// `W += max(GAIN - Constant * W * (delay / TARGET - 1), -W / 2)` in a round trip (draft §4.2).
+    fn avoid_congestion(&mut self, observed: &Observed, acknowledged: u64, is_used: bool) {
         let (delay, target) = (nanoseconds(self.queueing()), nanoseconds(self.settings.target));
-        let gain = scale(u64::from(self.path.datagram_size())) / self.gain_divisor();
-        let share = |change: u64| mul_div(change, scale(acknowledged), self.window);
-        // "W += max((GAIN - Constant * W * (delay/target - 1)), -W/2)" for a window acknowledged (draft §4.2).
-        let excess = mul_div(self.window, delay.saturating_sub(target), target);
-        let decrease = mul_div(excess, self.settings.decrease, THOUSAND);
-        if decrease > gain {
-            let by = share((decrease - gain).min(self.window / 2));
-            self.window = self.window.saturating_sub(by).max(scale(self.minimum_window()));
-        } else if is_used {
-            self.window = limit(self.window.saturating_add(share(gain - decrease)));
+        // What is queued now is the work of packets that left a round trip ago. Until one is acknowledged that left after the
+        // last decrease, its effect is not to be seen, and decreasing again would be for nothing.
+        let is_seen = self.decreased_at.is_none_or(|at| observed.acknowledged_sent_at() > at);
+        if delay > target && is_seen && acknowledged > 0 {
+            let excess = mul_div(self.window, delay - target, target);
+            let decrease = mul_div(excess, self.settings.decrease, THOUSAND).min(self.window / 2);
+            self.window = self.window.saturating_sub(decrease).max(scale(self.minimum_window()));
+            // Who gave way does not come back by slow start.
+            self.slow_start_threshold = self.slow_start_threshold.min(self.congestion_window());
+            self.decreased_at = Some(observed.now);
+        }
+        if is_used {
+            let gain = scale(u64::from(self.path.datagram_size())) / self.gain_divisor();
+            self.window = limit(self.window.saturating_add(mul_div(gain, scale(acknowledged), self.window).min(gain)));
         }
     }
 }
@@ -388,7 +398,13 @@ impl Controller for Ledbat {
     fn window(&self) -> Window {
         // Where slow start doubles the window in a round trip, so must the rate.
         let ramping = self.in_slow_start() && self.gain_divisor() < 4;
-        Window::paced(self.congestion_window(), self.path.smoothed_rtt(), self.path.datagram_size(), ramping)
+        let datagram_size = self.path.datagram_size();
+        let mut window = Window::paced(self.congestion_window(), self.path.smoothed_rtt(), datagram_size, ramping);
+        if window.pacing_rate > 0 {
+            // A packet of a longer burst waits behind the burst, and that is no queue that others could make room in.
+            window.quantum = quantum(window.pacing_rate, minimum_window(datagram_size));
+        }
+        window
     }
 
     fn snapshot(&self, now: Time) -> Snapshot {

@@ -142,7 +142,8 @@ fn below_the_target_a_round_trip_adds_the_gain_in_batches_of_any_size() {
 #[test]
 fn above_the_target_it_loses_the_excess_share_but_at_most_half() {
     // W += GAIN - W * (delay / TARGET - 1): 75 ms is a quarter too much, 600 ms nine times.
-    for (queue, expected) in [(60, 120_600), (75, 90_600), (600, 60_000)] {
+    // The half is of the window alone.
+    for (queue, expected) in [(60, 120_600), (75, 90_600), (600, 60_600)] {
         let mut bench = Bench::avoiding(ms(60), 100, "ledbat:slowdowns=off");
         bench.queue = ms(queue);
         assert_eq!(bench.round(1), expected, "{queue} ms");
@@ -150,6 +151,38 @@ fn above_the_target_it_loses_the_excess_share_but_at_most_half() {
     let mut gentle = Bench::avoiding(ms(60), 100, "ledbat:slowdowns=off,decrease=0.5");
     gentle.queue = ms(75);
     assert_eq!(gentle.round(1), 105_600);
+}
+
+#[test]
+fn it_gives_way_again_when_the_effect_can_be_seen() {
+    let mut bench = Bench::avoiding(ms(60), 100, "ledbat:slowdowns=off");
+    bench.queue = ms(90);
+    let mut windows: Vec<u64> = Vec::new();
+    for _ in 0..30 {
+        bench.now += bench.rtt() / 10;
+        let observed = bench.acknowledged(SEGMENT);
+        windows.push(bench.controller.on_observed(&observed).congestion_window);
+    }
+    let decreases = windows.windows(2).filter(|pair| pair[1] < pair[0]).count();
+    assert_eq!((windows[0], decreases), (60_012, 2), "{windows:?}");
+}
+
+#[test]
+fn who_gave_way_does_not_come_back_by_slow_start() {
+    let mut bench = Bench::avoiding(ms(60), 100, "ledbat:slowdowns=off");
+    bench.queue = ms(90);
+    bench.round(1);
+    bench.queue = ms(10);
+    let before = bench.round(1);
+    assert_eq!(bench.controller.state(), "congestion_avoidance");
+    assert!(bench.round(10) <= before + SEGMENT);
+}
+
+#[test]
+fn bursts_are_of_two_datagrams_so_that_they_measure_no_queue_of_their_own() {
+    let bench = Bench::avoiding(ms(60), 50, "ledbat");
+    assert_eq!(bench.controller.window().quantum, 2 * SEGMENT);
+    assert_eq!(Bench::avoiding(ms(60), 100_000, "ledbat").controller.window().quantum, 65_536);
 }
 
 #[test]
@@ -173,8 +206,8 @@ fn a_flow_that_does_not_use_its_window_gives_way_but_does_not_grow() {
         bench.controller.on_observed(&observed);
         assert!(bench.controller.congestion_window() <= 100 * SEGMENT);
     }
-    // A tenth of the window at twice the target: a tenth of at most a half.
-    assert_eq!(bench.controller.congestion_window(), 114_000);
+    // Twice the target: by half at once.
+    assert_eq!(bench.controller.congestion_window(), 60_000);
 }
 
 #[test]
