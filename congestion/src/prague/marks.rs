@@ -26,12 +26,14 @@ pub(super) struct Marks {
     marked: u64,
     capable: u64,
     since: Time,
+    /// Round trips since the last one with a mark.
+    pub(super) quiet: u64,
 }
 
 impl Marks {
     /// No mark so far: `alpha` is one, so that the first halves the window.
     pub(super) const fn new(now: Time) -> Self {
-        Self { alpha: ONE, seen: false, marked: 0, capable: 0, since: now }
+        Self { alpha: ONE, seen: false, marked: 0, capable: 0, since: now, quiet: 0 }
     }
 
     /// Goes on from an average in parts of a million.
@@ -52,7 +54,10 @@ impl Marks {
             self.since = observed.now;
             self.average(gain_divisor.max(1));
         }
-        self.seen |= observed.ecn_ce > 0;
+        if observed.ecn_ce > 0 {
+            self.seen = true;
+            self.quiet = 0;
+        }
         // The peer counts every packet that arrives, so a mark may be told with more packets than this turn's, or with fewer.
         self.marked = self.marked.saturating_add(observed.ecn_ce);
         self.capable = self.capable.saturating_add(observed.ecn_capable_packets);
@@ -63,6 +68,7 @@ impl Marks {
         if !self.seen || capable.max(marked) == 0 {
             return;
         }
+        self.quiet = if marked == 0 { self.quiet.saturating_add(1) } else { 0 };
         let fraction = mul_div(marked, ONE, capable.max(marked));
         self.alpha = if fraction >= self.alpha {
             self.alpha + (fraction - self.alpha) / gain_divisor

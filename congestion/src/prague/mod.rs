@@ -28,6 +28,14 @@ const PACING_MARGIN: u64 = 32;
 /// The window never falls below this fraction of a datagram, so that the next packet is not too far away to learn from.
 const LEAST_WINDOW_DIVISOR: u64 = 16;
 
+/// A flow that hears no mark for so many (virtual) round trips, and for as many more as a lone flow needs at most between two marks, has
+/// the link no longer for itself to share but to find.
+const QUIET_ROUNDS: u64 = 8;
+/// What a round trip is taken for before the first sample, to spread the initial window.
+const GUESS: Duration = Duration::from_millis(25);
+/// What leaves at once before the first sample, in datagrams: a flight of the handshake.
+const FIRST_BURST: u64 = 4;
+
 /// A sender that answers to *how many* packets are marked instead of whether one is, and so keeps an L4S queue at
 /// a fraction of a millisecond.
 ///
@@ -35,7 +43,7 @@ const LEAST_WINDOW_DIVISOR: u64 = 16;
 ///
 /// * `alpha` is the share of marked packets, averaged with a gain of 1/16 once a virtual round trip. It begins at one, so that the
 ///   first mark halves the window (and ends slow start).
-/// * A turn with a mark reduces the window by `alpha / 2`, at most once a virtual round trip.
+/// * A turn with a mark reduces the window by `alpha / 2`, at most once a virtual round trip; after the first, once in two.
 /// * The window grows by a datagram for each window that is acknowledged unmarked. It does not wait for a
 ///   reduction's round trip to end.
 /// * The virtual round trip is 25 ms where the real one is less; the growth is then less by the square of their ratio. So all
@@ -46,6 +54,10 @@ const LEAST_WINDOW_DIVISOR: u64 = 16;
 /// Where the bottleneck does not mark, it is a classic sender as RFC 9331 §4.3 requires: until the first mark, and from each
 /// loss to the next mark, it is CUBIC (RFC 9438): 0.7 of the window on a loss, and CUBIC's curve from there. Its first
 /// slow start ends with HyStart++. A loss and a mark in one round trip reduce it to what the loss alone would.
+///
+/// The draft leaves open how a flow finds capacity that became free, since a datagram a round trip takes minutes on long paths. Here, one
+/// that was not marked for eight round trips and twice the time that lone flows have between marks (the root of half the
+/// window, in datagrams) goes on as CUBIC, towards the window at which it was marked last.
 ///
 /// What it does not do: detect a classic (RFC 3168) queue that marks. In one, alone or among its like, it fills the link with little
 /// more queue than that allows; beside classic flows in the *same* queue it takes more than its share. That is RFC 9331 §4.3's
@@ -72,6 +84,8 @@ pub struct Prague {
     classic: Option<Classic>,
     /// The last reduction because of a mark: when, and the window (scaled) before it.
     mark_response: Option<(Time, u64)>,
+    /// Marks of packets that were sent no later ask for nothing more.
+    marks_answered: Option<Time>,
     last_reduction: Option<Time>,
     last_turn: Time,
     /// Nothing was in flight after the last turn.
@@ -151,6 +165,7 @@ impl Prague {
             slow_start_threshold: u64::MAX,
             classic: Some(Classic::default()),
             mark_response: None,
+            marks_answered: None,
             last_reduction: None,
             last_turn: conditions.now,
             was_idle: true,
@@ -189,6 +204,7 @@ impl Prague {
             slow_start_threshold,
             classic: (!marked || saturation > 0).then_some(classic),
             mark_response: snapshot.last_reduction.map(|at| (at, window)),
+            marks_answered: snapshot.last_reduction,
             last_reduction: snapshot.last_reduction,
             last_turn: now,
             was_idle: false,
@@ -217,13 +233,15 @@ impl Prague {
 
     /// Answers to a mark, unless the last answer was less than a (virtual) round trip ago.
     fn on_mark(&mut self, observed: &Observed) {
-        let answered = self.mark_response.is_some_and(|(at, _)| {
-            observed.acknowledged_sent_at() <= at || observed.now.saturating_since(at) < self.settings.virtual_rtt
-        });
-        if answered {
+        let answered = self.marks_answered.is_some_and(|at| observed.acknowledged_sent_at() <= at);
+        let is_early = |at: Time| observed.now.saturating_since(at) < self.settings.virtual_rtt;
+        if answered || self.mark_response.is_some_and(|(at, _)| is_early(at)) {
             return;
         }
         self.mark_response = Some((observed.now, self.window));
+        // What slow start sent too much is still in the queue when the next packets come to it, and marks them once more.
+        let until = if self.in_first_slow_start() { observed.now + observed.rtt.smoothed } else { observed.now };
+        self.marks_answered = Some(until);
         let least = least_window(self.path.datagram_size()).min(self.window);
         self.window = self.window.saturating_sub(self.marks.reduction(self.window)).max(least);
         self.slow_start_threshold = self.actual_window();
@@ -280,11 +298,19 @@ impl Prague {
         let unmarked = Marks::unmarked(observed, observed.acknowledged_bytes);
         if self.in_slow_start() {
             self.slow_start(growth, unmarked);
-        } else if self.classic.is_some() {
+        } else if self.classic.is_some() || self.is_quiet() {
             self.avoid_congestion_as_cubic(observed);
         } else {
             self.avoid_congestion(unmarked);
         }
+    }
+
+    /// Whether the path marks no more: a flow alone on a link is marked after the root of half its window in round trips.
+    fn is_quiet(&self) -> bool {
+        let virtual_rtt = nanoseconds(self.settings.virtual_rtt);
+        let rtt = self.path.smoothed_rtt().map_or(virtual_rtt, nanoseconds).max(1);
+        let window = mul_div(self.actual_window(), virtual_rtt.max(rtt), rtt);
+        self.marks.quiet >= QUIET_ROUNDS + (2 * window / u64::from(self.path.datagram_size())).isqrt()
     }
 
     fn slow_start(&mut self, growth: Growth, acknowledged: u64) {
@@ -305,7 +331,9 @@ impl Prague {
         // After a pause, no more than the round trip that ended it.
         let longest = if self.was_idle { observed.rtt.latest.max(observed.rtt.smoothed) } else { elapsed };
         let rtt = self.path.smoothed_rtt().unwrap_or_default();
-        let Some(classic) = &mut self.classic else { return };
+        let marked_at = self.mark_response.map_or(0, |(_, window)| window >> FRACTION_BITS);
+        let prior_window = marked_at.max(self.actual_window());
+        let classic = self.classic.get_or_insert(Classic { prior_window, saturation: marked_at, stage: None });
         let mut stage = if let Some(mut stage) = classic.stage {
             stage.elapsed = stage.elapsed.saturating_add(elapsed.min(longest));
             stage
@@ -375,7 +403,11 @@ impl Controller for Prague {
         let minimum = self.minimum_window();
         let congestion_window = self.actual_window().max(minimum);
         let unpaced = Window { congestion_window, pacing_rate: 0, quantum: MAXIMUM_QUANTUM.max(minimum) };
-        let Some(rtt) = self.path.smoothed_rtt() else { return unpaced };
+        let Some(rtt) = self.path.smoothed_rtt() else {
+            // The initial window at once would be marked for nothing, and the first mark ends slow start.
+            let pacing_rate = mul_div(2 * congestion_window, NANOSECONDS, nanoseconds(GUESS)).max(1);
+            return Window { congestion_window, pacing_rate, quantum: FIRST_BURST * minimum / 2 };
+        };
         // No timer is fine enough for the shortest paths, but less than two datagrams a round trip can only be paced.
         if rtt < UNPACED_BELOW && self.window >= scale(minimum) {
             return unpaced;

@@ -106,6 +106,54 @@ fn the_first_mark_ends_slow_start_and_halves() {
 }
 
 #[test]
+fn what_slow_start_sent_too_much_is_answered_once() {
+    let mut bench = Bench::new(ms(50), 100);
+    bench.now += bench.rtt;
+    bench.controller.on_observed(&bench.acknowledged(SEGMENT, 1));
+    assert_eq!(bench.controller.actual_window(), 50 * SEGMENT);
+    // Sent within a round trip after the answer: the queue that slow start made still stands.
+    bench.now += bench.rtt + ms(49);
+    bench.controller.on_observed(&bench.acknowledged(SEGMENT, 1));
+    assert_eq!(bench.controller.actual_window(), 50 * SEGMENT);
+    bench.now += ms(2);
+    bench.controller.on_observed(&bench.acknowledged(SEGMENT, 1));
+    assert!(bench.controller.actual_window() < 30 * SEGMENT);
+}
+
+#[test]
+fn a_path_that_marks_no_more_is_looked_through_as_cubic_does() {
+    let mut bench = Bench::scalable(ms(50), 100, 200_000);
+    bench.round(10, 1);
+    assert_eq!(bench.controller.actual_window() / SEGMENT, 91);
+    // A lone flow of 90 to 113 datagrams is marked after the root of half of that, seven or so; it waits for twice that and eight.
+    let mut rounds = 0;
+    while bench.controller.classic.is_none() {
+        bench.round(10, 0);
+        rounds += 1;
+    }
+    assert!((22..=26).contains(&rounds), "{rounds}");
+    let window = bench.controller.actual_window();
+    assert!(window.abs_diff((91 + rounds) * SEGMENT) < 2 * SEGMENT, "a datagram a round trip until then");
+    let saturation = bench.controller.classic.map_or(0, |classic| classic.saturation);
+    assert!(saturation.abs_diff(window) < SEGMENT, "it has come back to where it was marked last: {saturation}");
+    for _ in 0..200 {
+        bench.round(10, 0);
+    }
+    // Ten seconds on: 0.4 * 10^3 above its plateau.
+    let grown = (bench.controller.actual_window() - window) / SEGMENT;
+    assert!((350..500).contains(&grown), "{grown}");
+    bench.round(10, 1);
+    assert!(bench.controller.classic.is_none());
+}
+
+#[test]
+fn before_the_first_sample_the_initial_window_is_spread_over_twelve_milliseconds() {
+    let controller = Bench::new(ms(50), 10).controller;
+    let expected = Window { congestion_window: 12_000, pacing_rate: 960_000, quantum: 4800 };
+    assert_eq!(controller.window(), expected);
+}
+
+#[test]
 fn a_mark_takes_half_of_alpha_once_a_round_trip_and_growth_goes_on() {
     // alpha 0.1: five in a hundred.
     let mut bench = Bench::scalable(ms(50), 100, 100_000);
