@@ -43,6 +43,7 @@ extern crate std;
 
 mod algorithm;
 mod arithmetic;
+pub mod chronicle;
 pub mod conformance;
 mod controller;
 pub mod cubic;
@@ -55,6 +56,7 @@ pub mod pacer;
 pub mod path_model;
 pub mod prague;
 pub mod recovery_period;
+pub mod rule;
 mod scaled;
 mod snapshot;
 pub mod window;
@@ -66,6 +68,7 @@ pub use algorithm::{
     Algorithm, AlgorithmError, Factory, InitialConditions, MAXIMUM_PARAMETERS, Parameter, Parameters, RegisterError,
     Registry, Unit, UnknownName,
 };
+pub use chronicle::{Cause, Change, Chronicle, Order, Rates, TrialBounds, Trigger, Verdict};
 pub use controller::{Controller, Events, Marking};
 pub use cubic::Cubic;
 pub use fixed::Fixed;
@@ -76,5 +79,6 @@ pub use pacer::Pacer;
 pub use path_model::PathModel;
 pub use prague::Prague;
 pub use recovery_period::{RecoveryPeriod, Signal};
+pub use rule::{Facts, Rule, Rules, Selector};
 pub use snapshot::Snapshot;
 pub use window::{MINIMUM_DATAGRAM_SIZE, Window, initial_window, minimum_window};
