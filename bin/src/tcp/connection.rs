@@ -1,5 +1,6 @@
 //! One TCP connection, from its first byte to its last.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -8,8 +9,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::header::ALT_SVC;
 use axum::http::{HeaderValue, Request, Response};
@@ -22,19 +21,18 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
-use tower::ServiceExt as _;
 
 use super::limits::{
     BUFFER, CONNECTION_WINDOW, HEADER_BYTES, HEADER_LINES, Limits, SEND_BUFFER, STREAM_WINDOW, STREAMS,
 };
 use super::place::Place;
-use crate::site::Counters;
+use crate::site::{Answer, Answering, Counters, Site};
 use crate::stage::{Cue, Stage};
 
 /// What all connections share.
 pub(super) struct Shared {
     pub(super) tls: TlsAcceptor,
-    pub(super) router: Router,
+    pub(super) site: Site,
     pub(super) counters: Counters,
     pub(super) limits: Limits,
 }
@@ -73,7 +71,7 @@ pub(super) async fn serve(
     let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     shared.count(if is_http2 { TcpOutcome::Http2 } else { TcpOutcome::Http1 });
     let (stream, activity) = Kept::new(stream, place);
-    let service = Site { router: shared.router.clone(), peer, advertisement: advertisement(port) };
+    let service = Visited { site: shared.site.clone(), peer, advertisement: advertisement(port) };
     let idle = activity.silent_for(shared.limits.idle);
     // An error here is the client's, and the client has heard of it as far as it could be told.
     if is_http2 {
@@ -165,27 +163,40 @@ async fn refuse_plain(stream: &mut TcpStream, port: u16) -> io::Result<()> {
     Ok(())
 }
 
-/// The router as hyper wants it, for one connection.
+/// The site as one connection asks it.
 #[derive(Clone)]
-struct Site {
-    router: Router,
+struct Visited {
+    site: Site,
     peer: SocketAddr,
     advertisement: HeaderValue,
 }
 
-impl hyper::service::Service<Request<Incoming>> for Site {
-    type Response = Response<Body>;
-    type Error = std::convert::Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Self::Error>> + Send>>;
+impl hyper::service::Service<Request<Incoming>> for Visited {
+    type Response = Response<Answer>;
+    type Error = Infallible;
+    type Future = Advertising;
 
-    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+    fn call(&self, mut request: Request<Incoming>) -> Advertising {
         request.extensions_mut().insert(ConnectInfo(self.peer));
-        let Self { router, advertisement, .. } = self.clone();
-        Box::pin(async move {
-            let mut response = router.oneshot(request.map(Body::new)).await?;
+        Advertising { answer: self.site.answer(request), advertisement: Some(self.advertisement.clone()) }
+    }
+}
+
+/// An answer that will say where HTTP/3 is.
+struct Advertising {
+    answer: Answering,
+    advertisement: Option<HeaderValue>,
+}
+
+impl Future for Advertising {
+    type Output = Result<Response<Answer>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut response = ready!(Pin::new(&mut self.answer).poll(context))?;
+        if let Some(advertisement) = self.advertisement.take() {
             response.headers_mut().insert(ALT_SVC, advertisement);
-            Ok(response)
-        })
+        }
+        Poll::Ready(Ok(response))
     }
 }
 

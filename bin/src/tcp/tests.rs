@@ -24,7 +24,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 
 use super::limits::{HEADER_BYTES, HEADER_LINES};
 use super::*;
-use crate::site::{Content, SiteOptions, router};
+use crate::site::{Content, SiteOptions, site};
 use crate::stage::Director;
 
 /// So long is long enough for whatever should come.
@@ -46,7 +46,7 @@ fn play(limits: Limits) -> Play {
     let settings = Settings {
         certificate: &certificate,
         key_log: None,
-        router: router(options),
+        site: site(options),
         cue: director.watch(),
         counters,
         limits,
