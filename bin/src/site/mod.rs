@@ -44,7 +44,8 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get};
 
 pub(crate) use self::measure::{Answer, Counters};
-use self::refusal::{Quoted, Refusal};
+use self::refusal::Quoted;
+pub(crate) use self::refusal::Refusal;
 pub(crate) use self::service::{Answering, Site};
 use crate::stage::Cue;
 

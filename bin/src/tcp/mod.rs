@@ -5,7 +5,7 @@
 //! accept loop and certificate reader (axum-server), which would know nothing of these bounds.
 //!
 //! ```text
-//! bind ─▶ accept (a place) ─▶ first byte ─▶ TLS handshake ─▶ ALPN ─▶ hyper ─▶ the site
+//! bind ─▶ accept (a place) ─▶ first byte ─▶ TLS handshake ─▶ ALPN ─▶ hyper ─▶ pace ─▶ the site
 //!                                └ no TLS: 400, "use https"
 //! ```
 //! Each arrow has its bound in `limits.rs`. A place is given back when the connection's socket is dropped, whoever has it
@@ -14,7 +14,9 @@
 mod bind;
 mod connection;
 mod limits;
+mod pace;
 mod place;
+mod requests;
 
 #[cfg(test)]
 mod tests;

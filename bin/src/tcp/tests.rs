@@ -22,7 +22,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 
-use super::limits::{HEADER_BYTES, HEADER_LINES};
+use super::limits::{HEADER_BYTES, HEADER_LINES, Pace};
 use super::*;
 use crate::site::{Content, SiteOptions, site};
 use crate::stage::Director;
@@ -337,6 +337,59 @@ async fn a_server_that_stops_waits_for_nobody() {
     play.director.advance(Stage::Stopping);
     timeout(PATIENCE, play.tcp.ended()).await.unwrap();
     assert!(all(from_one).await.is_err() && all(from_two).await.is_err());
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_not_waited_for_for_ever() {
+    let pace = Pace { grace: Duration::from_millis(700), ..Limits::SERVER.pace };
+    let play = play(Limits { pace, ..Limits::SERVER });
+    let mut one = play.connect(b"http/1.1").await.unwrap();
+    one.write_all(b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nhello").await.unwrap();
+    let answer = String::from_utf8(closed(&mut one).await).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("hello"), "{answer}");
+    // It is a matter of its request alone.
+    let mut two = play.http2().await;
+    let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Bytes, std::convert::Infallible>>(1);
+    let slow = futures_util::stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver)));
+    sender.send(Ok(Bytes::from_static(b"hello"))).await.unwrap();
+    let echoed = two.send_request(request(Method::POST, "/echo", Body::from_stream(slow))).await.unwrap();
+    assert!(timeout(PATIENCE, all(echoed)).await.unwrap().is_err());
+    assert_eq!(two.send_request(get("/status/200")).await.unwrap().status(), 200);
+    drop((one, two, sender));
+    play.until(|play| play.tcp.connections() == 0).await;
+}
+
+#[tokio::test]
+async fn a_connection_of_http2_without_requests_is_closed_but_not_its_websockets() {
+    let (headers, requestless) = (Duration::from_millis(700), Duration::from_millis(800));
+    let play = play(Limits { headers, requestless, ..Limits::SERVER });
+    let mut socket = websocket_over_http2(&play).await;
+    // It never asks, and never stops talking: each PING is answered.
+    let mut pinging = play.connect(b"h2").await.unwrap();
+    pinging.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    let talked = async {
+        let mut answer = [0; 1024];
+        while pinging.write_all(b"\0\0\x08\x06\0\0\0\0\x0012345678").await.is_ok() {
+            if !matches!(pinging.read(&mut answer).await, Ok(1..)) {
+                return;
+            }
+        }
+    };
+    timeout(PATIENCE, talked).await.expect("it may talk for ever");
+    // And one that asked once, and behaves.
+    let mut once = play.http2().await;
+    assert_eq!(once.send_request(get("/status/200")).await.unwrap().status(), 200);
+    let gone = async {
+        while !once.is_closed() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, gone).await.unwrap();
+    socket.send(Message::text("still here")).await.unwrap();
+    assert_eq!(timeout(PATIENCE, socket.next()).await.unwrap().unwrap().unwrap(), Message::text("still here"));
+    drop(socket);
+    // Nothing is under way on its connection any more.
+    play.until(|play| play.tcp.connections() == 0).await;
 }
 
 type Socket = WebSocketStream<TokioIo<hyper::upgrade::Upgraded>>;
