@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use axum::body::{Body, HttpBody as _};
 use axum::http::header::{LOCATION, RETRY_AFTER};
 use axum::http::{HeaderMap, Method, Request, Response, StatusCode};
-use quicast::http3::{Error, Interim, RecvBody};
+use quicast::http3::{Error, Interim, OnInterim, RecvBody};
 use tokio::sync::watch;
 
 use super::arguments::{Get, Offset};
@@ -204,7 +204,11 @@ async fn exchange(
         let body = hop.upload.as_ref().map_or_else(Body::empty, |upload| upload.body(&sent));
         report.uploads.push(sent.clone());
         report.request_sent = began.elapsed();
-        let (parts, ()) = head.into_parts();
+        let (mut parts, ()) = head.into_parts();
+        if session.arguments.verbose {
+            let verbose = session.verbose;
+            parts.extensions.insert(OnInterim::new(move |interim| verbose.response(interim)));
+        }
         let answered = tokio::select! {
             biased;
             problem = sent.failed() => return Err(problem),
@@ -212,9 +216,6 @@ async fn exchange(
         };
         let error = match answered {
             Ok(response) => {
-                if let Some(Interim(interim)) = response.extensions().get() {
-                    interim.iter().for_each(|interim| session.verbose.response(interim));
-                }
                 session.verbose.response(&response);
                 return Ok(Answer { response, sent, held: lent.held });
             }
