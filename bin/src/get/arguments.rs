@@ -149,6 +149,10 @@ pub(crate) struct Get {
     /// Wait so long before each time; without it 1 s, and then twice as long each time, or what the server says.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) retry_delay: Option<Duration>,
+    /// Begin a key update (RFC 9001 section 6) on each new connection as soon as the handshake is confirmed, before the
+    /// first request.
+    #[arg(long)]
+    pub(crate) key_update: bool,
     /// --retry also when nobody answers.
     #[arg(long)]
     pub(crate) retry_connrefused: bool,

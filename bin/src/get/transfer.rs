@@ -239,6 +239,7 @@ fn borrowed(session: &Session<'_>, lent: &Lent, report: &mut Report) {
     session.meter.over(connection);
     report.lost_before = if lent.reused { connection.stats().totals.packets_lost } else { 0 };
     report.connection = Some(connection.clone());
+    report.key_updated = lent.held.key_updated;
     if !lent.reused {
         report.connections += 1;
         report.name_lookup = lent.held.name_lookup;
