@@ -14,14 +14,14 @@ use rustls::{ClientConfig, KeyLog};
 use tokio::sync::Mutex;
 
 use super::arguments::Get;
-use super::problem::{Problem, code};
-use super::resolve::{Families, resolve};
-use super::url::Url;
 use super::verbose::Verbose;
 use crate::address::Server;
 use crate::echo::connect::{self, Trust, advice};
 use crate::endpoint::ClientSettings;
 use crate::keylog;
+use crate::request::problem::{Problem, code};
+use crate::request::resolve::{Families, resolve};
+use crate::request::url::Url;
 
 /// How long an address is tried before the next one is tried as well (RFC 8305 §5).
 const HEAD_START: Duration = Duration::from_millis(250);
@@ -144,7 +144,7 @@ impl<'a> Connections<'a> {
     async fn dial_without_limit(&self, url: &Url) -> Result<Held, Problem> {
         let began = Instant::now();
         let families = Families { v4: !self.arguments.ipv6, v6: !self.arguments.ipv4 };
-        let addresses = resolve(url, &self.arguments.resolve, families).await?;
+        let addresses = resolve(url, &self.arguments.asked.resolve, families).await?;
         let name_lookup = began.elapsed();
         let server = Server { name: url.host.clone(), addresses };
         let tls = Arc::new(self.tls(&server)?);

@@ -8,9 +8,9 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use quicast::Connection;
 use serde::Serialize;
 
-use super::problem::Problem;
-use super::upload::Sent;
+use super::sent::Sent;
 use super::verbose::text;
+use crate::request::problem::Problem;
 
 /// Everything that can be told.
 #[derive(Debug, Default)]
@@ -168,7 +168,7 @@ impl Report {
             "size_upload" => self.bytes_up().to_string(),
             "speed_download" => rate(self.bytes_down),
             "speed_upload" => rate(self.bytes_up()),
-            "ssl_verify_result" => u8::from(self.code() == super::problem::code::CERTIFICATE).to_string(),
+            "ssl_verify_result" => u8::from(self.code() == crate::request::problem::code::CERTIFICATE).to_string(),
             "time_appconnect" | "time_connect" => seconds(connected),
             "time_namelookup" => seconds(self.name_lookup),
             "time_pretransfer" => seconds(self.request_sent),

@@ -13,15 +13,16 @@ use tokio::sync::watch;
 use super::arguments::{Get, Offset};
 use super::connections::{Connections, Held, Lent};
 use super::meter::Meter;
-use super::problem::{Problem, code};
 use super::report::Report;
 use super::request::{Hop, Resumed, Wanted};
 use super::resume;
 use super::save::{Sink, Target};
-use super::upload::{Sent, Upload};
-use super::url::Url;
+use super::sent::Sent;
 use super::verbose::{Verbose, text};
 use crate::out;
+use crate::request::problem::{Problem, code};
+use crate::request::upload::Upload;
+use crate::request::url::Url;
 use crate::units;
 
 /// The first pause of `--retry`; each further one is twice as long, up to the longest.
@@ -201,7 +202,7 @@ async fn exchange(
         let sent = Sent::new(&session.meter);
         session.meter.expect(length.unwrap_or(0));
         session.verbose.request(&head);
-        let body = hop.upload.as_ref().map_or_else(Body::empty, |upload| upload.body(&sent));
+        let body = hop.upload.as_ref().map_or_else(Body::empty, |upload| sent.body(upload));
         report.uploads.push(sent.clone());
         report.request_sent = began.elapsed();
         let (mut parts, ()) = head.into_parts();
