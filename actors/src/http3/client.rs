@@ -62,7 +62,9 @@ pub struct Interim(pub Vec<Arc<Response<()>>>);
 /// Hears of interim responses (1xx) at the moment when they come: to be put among the extensions of a request. What it does
 /// holds up the response.
 #[derive(Clone)]
-pub struct OnInterim(Arc<dyn Fn(&Response<()>) + Send + Sync>);
+pub struct OnInterim(Arc<Hear>);
+
+type Hear = dyn Fn(&Response<()>) + Send + Sync;
 
 impl OnInterim {
     /// Hears of them like this.
