@@ -26,7 +26,8 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    pub(super) fn new(router: Router, counters: Counters) -> Self {
+    /// This router's answers, counted there.
+    pub(crate) fn new(router: Router, counters: Counters) -> Self {
         Self { router, counters }
     }
 
