@@ -10,7 +10,6 @@
 //!     ├▶ echo  ─▶ transfer, datagrams, fetch, pipe ─▶ report
 //!     ├▶ perf  ─▶ server ─▶ services::perf
 //!     │        └▶ client ─▶ bulk, requests, handshakes, idle, datagrams ─▶ report, plot
-//!     ├▶ load  ─▶ plan, schedule ─▶ drive (on the connections' threads) ─▶ tally ─▶ perf's report, plot
 //!     ├▶ sim   ─▶ the simulator ─▶ report, plot
 //!     ├▶ load  ─▶ request, plan, schedule ─▶ drive (on the connections' threads) ─▶ tally ─▶ perf's report, plot
 //!     └▶ demo  ─▶ both in one process
