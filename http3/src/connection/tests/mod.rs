@@ -10,6 +10,7 @@ mod pair;
 mod random;
 mod shutdown;
 mod streams;
+mod together;
 
 use bytes::{Bytes, BytesMut};
 use codec::{Direction, Side, StreamId, Time};
