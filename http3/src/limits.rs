@@ -61,6 +61,13 @@ pub const PRIORITY_VALUE: usize = 256;
 /// that are too large to be of use (RFC 9297 §3.5).
 pub const CAPSULE: u64 = 64 * 1024;
 
+/// How long what our QPACK decoder says (acknowledged sections, insertions, cancelled streams) may wait for something else
+/// of the connection to leave with. A fifth of the longest time that acknowledgements of packets wait by default, so that
+/// they leave with it if nothing else does. An encoder that waits for it meanwhile compresses less, and does not wait.
+pub const FEEDBACK_DELAY: Duration = Duration::from_millis(5);
+/// Bytes of it that wait; with as many, it leaves at once. About as much as is said of 32 sections.
+pub const FEEDBACK_BYTES: usize = 64;
+
 /// Our own requests that wait for a stream; more are refused ([`may_request`](crate::Connection::may_request) asks).
 pub const PENDING_REQUESTS: usize = 1024;
 

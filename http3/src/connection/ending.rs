@@ -146,7 +146,7 @@ impl Connection {
         }
     }
 
-    /// Time has come for what [`Self::deadline`] said.
+    /// Time has come for what [`Self::deadline`] said. What is to be done then is polled.
     pub fn handle_deadline(&mut self, now: Time) {
         self.now = now;
         if self.next_check.is_none_or(|check| now < check) {
@@ -297,6 +297,7 @@ impl Connection {
         self.pending = super::requests::Pending::default();
         self.early_priorities.clear();
         self.next_check = None;
+        self.feedback = super::feedback::Feedback::default();
         self.encoder = qpack::Encoder::new(qpack::EncoderConfig { max_table_capacity: 0, max_blocked_streams: 0 });
         self.decoder = qpack::Decoder::new(qpack::DecoderConfig {
             max_table_capacity: 0,

@@ -18,6 +18,7 @@
 //! | `requests.rs` | requests of ours that wait for their stream |
 //! | `ending.rs` | how requests and the connection end |
 //! | `datagrams.rs` | HTTP datagrams |
+//! | `feedback.rs` | when what our QPACK decoder says leaves |
 //! | `exchange.rs` | a request and its response, and the table of those that are open |
 //!
 //! **Whose bytes are where.** Bytes of DATA are handed out as slices and stay charged to the peer until
@@ -33,6 +34,7 @@ mod control;
 mod datagrams;
 mod ending;
 mod exchange;
+mod feedback;
 mod incoming;
 mod receive;
 mod requests;
@@ -59,6 +61,7 @@ use crate::settings::Settings;
 use crate::stats::{QpackLevels, Stats};
 
 use exchange::Exchanges;
+use feedback::Feedback;
 use incoming::Incoming;
 use requests::Pending;
 
@@ -96,6 +99,7 @@ pub struct Connection {
     ours: Ours,
     encoder: qpack::Encoder,
     decoder: qpack::Decoder,
+    feedback: Feedback,
     local: Settings,
     /// `None` until they arrive.
     peer: Option<Settings>,
@@ -172,6 +176,7 @@ impl Connection {
             ours: Ours::default(),
             encoder: qpack::Encoder::new(config.encoder()),
             decoder: qpack::Decoder::new(config.decoder()),
+            feedback: Feedback::default(),
             local: config.settings(side == Side::Server),
             peer: None,
             pending: Pending::default(),
@@ -246,12 +251,11 @@ impl Connection {
     /// The next order to the transport.
     pub fn poll_output(&mut self) -> Option<Output> {
         if let Some(output) = self.outbox.poll() {
+            self.feedback.on_output(&output);
             return Some(output);
         }
         // Once a turn, so that what is said of several sections goes together.
-        let stream = self.ours.decoder.filter(|_| !self.closed)?;
-        let instructions = self.decoder.poll_instructions()?;
-        self.outbox.write(stream, instructions, false);
+        self.send_decoder_instructions();
         self.outbox.poll()
     }
 
@@ -268,8 +272,8 @@ impl Connection {
     }
 
     /// When [`Self::handle_deadline`] should be called, if nothing happens before.
-    pub const fn deadline(&self) -> Option<Time> {
-        self.next_check
+    pub fn deadline(&self) -> Option<Time> {
+        [self.next_check, self.feedback.due()].into_iter().flatten().min()
     }
 
     /// The peer's settings, once they came; before that, those that were remembered.

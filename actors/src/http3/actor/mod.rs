@@ -37,7 +37,7 @@ pub(crate) struct Http3Actor {
     connection: Connection,
     shared: Arc<Shared>,
     meter: Rc<Meter>,
-    /// When the machine wants to be asked again, and who does it.
+    /// When the machine is asked again, at the latest when it wants to be, and who does it.
     alarm: Option<(codec::Time, SpawnHandle)>,
     /// What happens is about to be added to the metrics.
     counting: bool,
@@ -165,14 +165,15 @@ impl Http3Actor {
         let _gone = self.state.run(|state| state.count.add_all(&mut state.machine));
     }
 
+    /// Sees to it that the machine is asked again by then. An alarm that is earlier than it need be stays: when it comes, the
+    /// next one is set, and most deadlines are gone before they come.
     fn set_alarm(&mut self, context: &mut Context<Self>, deadline: Option<codec::Time>) {
-        if self.alarm.map(|(at, _)| at) == deadline {
-            return;
-        }
-        if let Some((_, handle)) = self.alarm.take() {
-            context.cancel_future(handle);
-        }
-        if let Some(at) = deadline {
+        if let Some(at) = deadline
+            && self.alarm.is_none_or(|(earlier, _)| at < earlier)
+        {
+            if let Some((_, handle)) = self.alarm.take() {
+                context.cancel_future(handle);
+            }
             let delay = at.saturating_since(clock::now());
             let handle = context.run_later(delay, |actor, context| {
                 actor.alarm = None;

@@ -2,6 +2,7 @@
 
 mod control;
 mod datagrams;
+mod feedback;
 mod load;
 mod matrix;
 mod messages;

@@ -62,6 +62,8 @@ pub(super) struct Pair {
     pub(super) withheld: Vec<StreamId>,
     /// Whether the server only takes requests, and answers nothing.
     pub(super) mute: bool,
+    /// How often something left an end: at least a datagram each time.
+    pub(super) turns: [u64; 2],
 }
 
 pub(super) const CLIENT: usize = 0;
@@ -132,6 +134,7 @@ impl Pair {
             longest,
             withheld: Vec::new(),
             mute: false,
+            turns: [0; 2],
         }
     }
 
@@ -145,6 +148,8 @@ impl Pair {
             if events.is_empty() && outputs.is_empty() {
                 return;
             }
+            let leaves = |output: &Output| !matches!(output, Output::Open(_) | Output::Consumed { .. });
+            self.turns[side] += u64::from(outputs.iter().any(leaves));
             for output in outputs {
                 self.carry_out(side, output);
             }
@@ -313,7 +318,20 @@ impl Pair {
         }
     }
 
+    /// Until nothing more is to be done, and later, when what may wait a moment is due.
     pub(super) fn run(&mut self) {
+        self.run_now();
+        while let Some(due) = self.ends.iter().filter_map(|end| end.machine.feedback.due()).min() {
+            self.now = self.now.max(due);
+            for side in [CLIENT, SERVER] {
+                self.ends[side].machine.handle_deadline(self.now);
+            }
+            self.run_now();
+        }
+    }
+
+    /// Until nothing more is to be done now.
+    pub(super) fn run_now(&mut self) {
         self.settle(CLIENT);
         self.settle(SERVER);
         while self.step() {}
