@@ -46,7 +46,7 @@ async fn answer(request: Request<RecvBody>) -> Result<Response<Body>, Infallible
         }
         "/hints" => {
             let hint = Response::builder().status(StatusCode::EARLY_HINTS).header("link", "</a.css>; rel=preload");
-            request.extensions().get::<EarlyHints>().unwrap().send(hint.body(()).unwrap());
+            request.extensions().get::<EarlyHints>().unwrap().send(hint.body(()).unwrap()).unwrap();
             Response::new(whole("at last"))
         }
         "/endless" => Response::new(endless()),

@@ -17,6 +17,7 @@
 //! | `send.rs` | our half of a request stream |
 //! | `requests.rs` | requests of ours that wait for their stream |
 //! | `ending.rs` | how requests and the connection end |
+//! | `deadlines.rs` | what takes too long |
 //! | `datagrams.rs` | HTTP datagrams |
 //! | `feedback.rs` | when what our QPACK decoder says leaves |
 //! | `exchange.rs` | a request and its response, and the table of those that are open |
@@ -32,6 +33,7 @@
 
 mod control;
 mod datagrams;
+mod deadlines;
 mod ending;
 mod exchange;
 mod feedback;
@@ -115,7 +117,7 @@ pub struct Connection {
     glitches: Glitches,
     resets: RapidResets,
     early_priorities: VecDeque<(StreamId, Priority)>,
-    /// No response is given up as blocked before that.
+    /// Nothing is given up for taking too long before that.
     next_check: Option<Time>,
     stats: Option<Box<Stats>>,
 }
@@ -269,11 +271,6 @@ impl Connection {
             }
         }
         Some(event)
-    }
-
-    /// When [`Self::handle_deadline`] should be called, if nothing happens before.
-    pub fn deadline(&self) -> Option<Time> {
-        [self.next_check, self.feedback.due()].into_iter().flatten().min()
     }
 
     /// The peer's settings, once they came; before that, those that were remembered.

@@ -3,13 +3,11 @@
 use std::sync::Arc;
 
 use codec::StreamId;
-use http3::Code;
-use http3::connection::SendError;
 
 use super::State;
 use crate::clock;
 use crate::http3::error::Error;
-use crate::http3::handle::Wish;
+use crate::http3::handle::{Asked, Order};
 use crate::http3::port::{ExchangePort, Held, Part};
 
 impl State {
@@ -17,7 +15,7 @@ impl State {
         let Some(port) = self.port(id).cloned() else { return };
         let wishes = port.take_wishes();
         if wishes.consumed > 0 {
-            self.machine.data_consumed(id, wishes.consumed);
+            self.machine.data_consumed(clock::now(), id, wishes.consumed);
         }
         if wishes.cancel {
             self.machine.cancel(id);
@@ -31,8 +29,9 @@ impl State {
             // Over meanwhile: then there is nothing to hurry.
             let _over = self.machine.priority_update(id, priority);
         }
+        self.count.on_datagrams_dropped(wishes.datagrams_dropped);
         for payload in wishes.datagrams {
-            // It may be dropped: too large, or not accepted by the peer.
+            // What is not accepted by the peer, or of no use any more, is dropped; the machine counts it.
             let _dropped = self.machine.send_datagram(id, payload);
         }
         self.send(id, &port);
@@ -43,7 +42,11 @@ impl State {
         let now = clock::now();
         while let Some(part) = port.next_part() {
             let sent = match part {
-                Part::Interim(head) => self.machine.send_informational(now, id, &head),
+                Part::Interim(head) => {
+                    // It is only a hint: the response goes on without it.
+                    let _not_sent = self.machine.send_informational(now, id, &head);
+                    Ok(())
+                }
                 Part::Head(head, end) => self.machine.send_response(now, id, &head, end),
                 Part::Data(mut data) => {
                     let sent = self.machine.send_data(now, id, &mut data, false);
@@ -55,59 +58,53 @@ impl State {
                 }
                 Part::Trailers(trailers) => self.machine.send_trailers(now, id, &trailers),
                 Part::End => self.machine.finish(now, id),
-                Part::Reset(code) => {
-                    self.machine.reset(id, code);
+                Part::Abort => {
+                    self.machine.abort(id);
                     port.end_send(Error::Cancelled);
                     return;
                 }
             };
-            match sent {
-                Ok(()) => {}
-                // A response to HEAD, say: the head is the whole of it.
-                Err(SendError::NoContent) => {
-                    let _finished = self.machine.finish(now, id);
-                    port.end_send(Error::Unsendable("this response has no content"));
-                    return;
-                }
-                Err(SendError::Gone | SendError::Finished) => {
-                    port.end_send(Error::Cancelled);
-                    return;
-                }
-                Err(error) => {
-                    tracing::debug!(%error, stream = id.as_u64(), "a message cannot be sent");
-                    self.machine.reset(id, Code::H3_INTERNAL_ERROR);
-                    port.end_send(Error::Unsendable("the message breaks the rules of HTTP"));
-                    return;
-                }
+            if let Err(error) = sent {
+                tracing::debug!(%error, stream = id.as_u64(), "the rest of a message is not sent");
+                self.machine.conclude(now, id, error);
+                port.end_send(error.into());
+                return;
             }
         }
     }
 
+    /// Makes the requests that the machine takes, and then does what overtakes the others.
     pub(super) fn on_wishes(&mut self) {
-        while let Some(wish) = self.shared.next_wish(self.machine.may_request()) {
-            match wish {
-                Wish::Request { head, end, port } => match self.machine.request(*head, end) {
-                    Ok(key) => _ = self.requests.insert(key, Held(port)),
-                    Err(error) => {
-                        use http3::connection::RequestError;
-                        let error = match error {
-                            RequestError::GoingAway => Error::Unprocessed,
-                            RequestError::Closed => Error::Cancelled,
-                            RequestError::TooMany => Error::Unsendable("too many requests wait for a stream"),
-                            RequestError::Head(_) => Error::Unsendable("the request breaks the rules of HTTP"),
-                            RequestError::ContentLength => Error::Unsendable("Content-Length, and no content"),
-                        };
-                        port.end_send(error.clone());
-                        port.end(Err(error));
-                    }
-                },
-                Wish::AnnounceGoaway => self.machine.announce_goaway(),
-                Wish::Goaway => self.machine.goaway(),
-                #[cfg(feature = "fault-injection")]
-                Wish::Panic => panic!("injected"),
-            }
+        while self.machine.may_request()
+            && let Some(request) = self.shared.next_request()
+        {
+            self.request(request);
             self.drain();
         }
         self.held_back = !self.machine.may_request();
+        while let Some(order) = self.shared.next_order() {
+            match order {
+                Order::AnnounceGoaway => self.machine.announce_goaway(),
+                Order::Goaway => {
+                    self.shared.refuse_waiting();
+                    self.machine.goaway();
+                }
+                #[cfg(feature = "fault-injection")]
+                Order::Panic => panic!("injected"),
+            }
+            self.drain();
+        }
+    }
+
+    fn request(&mut self, Asked { head, end, port, place }: Asked) {
+        match self.machine.request(*head, end) {
+            Ok(key) => _ = self.requests.insert(key, Held(port)),
+            Err(error) => {
+                let error = Error::from(error);
+                port.end_send(error.clone());
+                port.end(Err(error));
+            }
+        }
+        drop(place);
     }
 }

@@ -60,8 +60,9 @@ impl State {
             }
             Output::Datagram { prefix, payload } => {
                 let datagram = [&prefix[..], &payload[..]].concat();
-                // It may be dropped: too large, or the connection is over.
-                let _dropped = self.connection.send_datagram(datagram.into());
+                // It may be too large, or the connection is over.
+                let sent = self.connection.send_datagram(datagram.into());
+                self.count.on_datagrams_dropped(u64::from(sent.is_err()));
             }
             Output::Close { code, reason } => self.connection.close(code.0, reason.as_bytes()),
         }
@@ -109,7 +110,7 @@ impl State {
                     None => data.len() as u64,
                 };
                 if unwanted > 0 {
-                    self.machine.data_consumed(stream, unwanted);
+                    self.machine.data_consumed(clock::now(), stream, unwanted);
                 }
             }
             Event::Trailers { stream, trailers } => {
@@ -129,7 +130,10 @@ impl State {
                 }
             }
             Event::Ended { stream, reason } => self.forget(stream, &Error::from(reason)),
-            Event::Datagram { stream, payload } => self.with_port(stream, |port| _ = port.give_datagram(payload)),
+            Event::Datagram { stream, payload } => {
+                let dropped = self.port(stream).is_none_or(|port| port.give_datagram(payload));
+                self.count.on_datagrams_dropped(u64::from(dropped));
+            }
             Event::PriorityChanged { stream, priority } => self.set_priority(stream, priority),
             Event::Settings(settings) => self.shared.on_settings(settings),
             Event::Goaway { .. } => self.shared.on_goaway(),

@@ -3,7 +3,6 @@
 use std::task::{Context as TaskContext, Poll};
 
 use codec::{Direction, StreamId};
-use http3::Opening;
 
 use super::{State, index};
 use crate::api::recv_stream::RecvStream;
@@ -36,7 +35,7 @@ impl State {
             let id = port.id();
             let receive = (direction == Direction::Bidirectional).then(|| RecvStream::new(port.clone()));
             let stream = Stream::new(self.bell.waker(Source::Stream(id)), Some(SendStream::new(port)), receive);
-            if matches!(opening, Opening::Control | Opening::QpackEncoder | Opening::QpackDecoder) {
+            if opening.goes_first() {
                 stream.put_before_all();
             }
             self.streams.insert(id, stream);

@@ -13,6 +13,8 @@ use bytes::Bytes;
 use codec::StreamId;
 use http::{HeaderMap, Response};
 use http3::Priority;
+use http3::limits::INTERIM_RESPONSES;
+use http3::message::interim_lines;
 use parking_lot::Mutex;
 
 use super::bell::{Bell, Source};
@@ -36,8 +38,8 @@ pub(crate) enum Part {
     Trailers(HeaderMap),
     /// The end.
     End,
-    /// No end: it is given up with this code.
-    Reset(http3::Code),
+    /// No end: it failed.
+    Abort,
 }
 
 /// What came of the peer's message after its head.
@@ -60,6 +62,8 @@ pub(crate) struct Wishes {
     pub(crate) priority: Option<Priority>,
     /// Datagrams to send.
     pub(crate) datagrams: VecDeque<Bytes>,
+    /// How many had to go for them.
+    pub(crate) datagrams_dropped: u64,
 }
 
 /// See the module.
@@ -86,6 +90,10 @@ struct State {
     datagram_reader: Option<Waker>,
     outgoing: VecDeque<Part>,
     outgoing_bytes: usize,
+    /// Interim heads that were taken for sending.
+    interim_sent: u8,
+    /// The final head was.
+    answered: bool,
     /// Nothing more is taken.
     send_over: Option<Error>,
     /// Somebody wants the bytes of a CONNECT request.
@@ -269,9 +277,32 @@ impl ExchangePort {
     pub(crate) fn send(&self, part: Part) {
         let mut state = self.state.lock();
         if state.send_over.is_none() {
+            state.answered |= matches!(part, Part::Head(..));
             state.outgoing.push_back(part);
             self.tell(state);
         }
+    }
+
+    /// Sends a head before the final one.
+    ///
+    /// # Errors
+    /// If it is none, comes too late, or there were [`INTERIM_RESPONSES`] before it.
+    pub(crate) fn send_interim(&self, head: Response<()>) -> Result<(), Error> {
+        interim_lines(&head).map_err(|_| Error::Unsendable("an interim response has status 1xx, and not 101"))?;
+        let mut state = self.state.lock();
+        if let Some(error) = &state.send_over {
+            return Err(error.clone());
+        }
+        if state.answered {
+            return Err(Error::Unsendable("the request is answered already"));
+        }
+        if state.interim_sent == INTERIM_RESPONSES {
+            return Err(Error::Unsendable("so many interim responses are too many"));
+        }
+        state.interim_sent += 1;
+        state.outgoing.push_back(Part::Interim(head));
+        self.tell(state);
+        Ok(())
     }
 
     /// Sends a datagram; the oldest that waits goes when there are too many.
@@ -279,6 +310,7 @@ impl ExchangePort {
         let mut state = self.state.lock();
         if state.wishes.datagrams.len() >= DATAGRAMS {
             state.wishes.datagrams.pop_front();
+            state.wishes.datagrams_dropped += 1;
         }
         state.wishes.datagrams.push_back(payload);
         self.tell(state);

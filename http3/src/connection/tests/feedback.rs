@@ -46,18 +46,18 @@ fn a_section_is_acknowledged_with_the_response_and_with_the_insertion() {
     assert_eq!(said(&server), [0x80]);
     assert!(server.written(bidi(0)).1);
     server.take_writes();
-    assert_eq!(server.machine.deadline(), None);
+    assert_eq!(server.machine.feedback.due(), None);
 }
 
 #[test]
 fn a_section_is_acknowledged_in_time_if_nothing_else_leaves() {
     let mut server = server();
     server.feed(bidi(0), REQUEST, true);
-    assert_eq!(server.machine.deadline(), Some(server.now + limits::FEEDBACK_DELAY));
+    assert_eq!(server.machine.feedback.due(), Some(server.now + limits::FEEDBACK_DELAY));
     wait(&mut server, limits::FEEDBACK_DELAY - Duration::from_nanos(1));
     assert_eq!(said(&server), []);
     wait(&mut server, Duration::from_nanos(1));
-    assert_eq!((said(&server), server.machine.deadline()), (vec![0x80], None));
+    assert_eq!((said(&server), server.machine.feedback.due()), (vec![0x80], None));
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn an_insertion_is_acknowledged_in_time_if_nobody_refers_to_it() {
     wait(&mut server, limits::FEEDBACK_DELAY - Duration::from_nanos(1));
     assert_eq!(said(&server), []);
     wait(&mut server, Duration::from_nanos(1));
-    assert_eq!((said(&server), server.machine.deadline()), (vec![0x01], None));
+    assert_eq!((said(&server), server.machine.feedback.due()), (vec![0x01], None));
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn what_leaves_without_what_waits_is_nothing() {
     // Credit does not: the transport sends it when it is worth it.
     let mut server = server();
     server.feed(bidi(0), REQUEST, true);
-    server.machine.data_consumed(bidi(0), 1);
+    server.machine.data_consumed(server.now, bidi(0), 1);
     server.drain();
     assert_eq!(said(&server), []);
 }
@@ -111,7 +111,7 @@ fn so_many_sections_wait_and_with_one_more_all_are_acknowledged() {
     }
     let said = said(&server).len();
     assert!((limits::FEEDBACK_BYTES..limits::FEEDBACK_BYTES + 2).contains(&said), "{said}");
-    assert_eq!((index, server.machine.deadline()), (48, None), "32 with a byte each, and 16 with two");
+    assert_eq!((index, server.machine.feedback.due()), (48, None), "32 with a byte each, and 16 with two");
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn nothing_is_said_on_a_connection_that_is_over() {
     server.feed(bidi(0), REQUEST, true);
     server.machine.handle_closed();
     wait(&mut server, limits::FEEDBACK_DELAY);
-    assert_eq!((said(&server), server.machine.deadline()), (vec![], None));
+    assert_eq!((said(&server), server.machine.feedback.due()), (vec![], None));
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod orderings;
 mod pair;
 mod random;
 mod shutdown;
+mod slow;
 mod streams;
 mod together;
 

@@ -72,7 +72,7 @@ impl Stage {
         let _late = alone.machine.send_data(alone.now, bidi(0), &mut Bytes::from_static(b"answer"), true);
         for event in &alone.events {
             if let Event::Data { stream, data } = event {
-                alone.machine.data_consumed(*stream, data.len() as u64);
+                alone.machine.data_consumed(alone.now, *stream, data.len() as u64);
             }
         }
         alone.drain();

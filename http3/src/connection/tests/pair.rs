@@ -210,7 +210,7 @@ impl Pair {
         match &event {
             Event::Data { stream, data } => {
                 end.received.entry(*stream).or_default().extend_from_slice(data);
-                end.machine.data_consumed(*stream, data.len() as u64);
+                end.machine.data_consumed(now, *stream, data.len() as u64);
             }
             Event::Request { stream, head, .. } if !mute => {
                 let stream = *stream;
