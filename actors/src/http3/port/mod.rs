@@ -337,3 +337,43 @@ fn wake(mut state: parking_lot::MutexGuard<'_, State>) {
         reader.wake();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_datagrams_wait_and_of_more_the_oldest_go_and_are_counted() {
+        let port = ExchangePort::new(Arc::default(), None);
+        let datagram = |number: usize| Bytes::from(number.to_string());
+        for number in 0..DATAGRAMS {
+            port.send_datagram(datagram(number));
+            assert!(!port.give_datagram(datagram(number)));
+        }
+        assert_eq!(port.state.lock().wishes.datagrams_dropped, 0);
+        port.send_datagram(datagram(DATAGRAMS));
+        assert!(port.give_datagram(datagram(DATAGRAMS)));
+        let wishes = port.take_wishes();
+        assert_eq!((wishes.datagrams.len(), wishes.datagrams_dropped), (DATAGRAMS, 1));
+        let expected: Vec<Bytes> = (1..=DATAGRAMS).map(datagram).collect();
+        assert_eq!(Vec::from(wishes.datagrams), expected);
+        assert_eq!(Vec::from(std::mem::take(&mut port.state.lock().datagrams)), expected);
+    }
+
+    #[test]
+    fn so_many_interim_heads_are_taken_and_none_after_the_final_one() {
+        let hint = || Response::builder().status(103).body(()).unwrap();
+        let port = ExchangePort::new(Arc::default(), None);
+        for _ in 0..INTERIM_RESPONSES {
+            port.send_interim(hint()).unwrap();
+        }
+        assert!(matches!(port.send_interim(hint()), Err(Error::Unsendable(_))));
+        assert_eq!(port.state.lock().outgoing.len(), usize::from(INTERIM_RESPONSES));
+        let port = ExchangePort::new(Arc::default(), None);
+        port.send(Part::Head(Response::new(()), true));
+        assert!(matches!(port.send_interim(hint()), Err(Error::Unsendable(_))));
+        let port = ExchangePort::new(Arc::default(), None);
+        port.end_send(Error::Cancelled);
+        assert!(matches!(port.send_interim(hint()), Err(Error::Cancelled)));
+    }
+}

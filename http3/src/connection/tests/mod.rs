@@ -9,6 +9,7 @@ mod messages;
 mod orderings;
 mod pair;
 mod random;
+mod refusals;
 mod shutdown;
 mod slow;
 mod streams;
