@@ -39,7 +39,10 @@ impl Connection {
     pub(super) fn send_decoder_instructions(&mut self) {
         let accompanied = std::mem::take(&mut self.feedback.accompanied);
         let waiting = self.decoder.instruction_bytes();
-        let Some(stream) = self.ours.decoder.filter(|_| waiting > 0 && !self.closed) else { return };
+        let Some(stream) = self.ours.decoder.filter(|_| waiting > 0 && !self.closed) else {
+            self.feedback.due = None;
+            return;
+        };
         //= https://www.rfc-editor.org/rfc/rfc9204#section-2.2.2.3
         //# By delaying an Insert Count
         //# Increment instruction, the decoder might be able to coalesce multiple Insert
