@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use http::Request;
 use quicast::http3::{self, Code, Empty};
@@ -72,6 +73,15 @@ impl Attack {
             Self::EmptyData => "empty DATA",
             Self::HeaderBombs => "header bombs",
             Self::Blocked => "blocked",
+        }
+    }
+
+    /// An attacker who was thrown out does not come again before so much time has passed since it came. What handshakes
+    /// without end cost has its own row; with them in every row, they would be all that is seen.
+    pub(crate) const fn pause(self) -> Duration {
+        match self {
+            Self::Busy | Self::Handshakes => Duration::ZERO,
+            Self::RapidResets | Self::EmptyData | Self::HeaderBombs | Self::Blocked => Duration::from_millis(10),
         }
     }
 

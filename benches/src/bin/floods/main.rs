@@ -1,12 +1,12 @@
 //! What floods of one client cost another: for `cargo xtask bench --floods`.
 //!
-//! A server of one shard; a witness, who asks for a little twice a millisecond; and two attackers, who come again as soon
-//! as they are thrown out. The witness's latency is measured without and with each flood, in turns. Server, witness and
+//! A server of one shard; a witness, who asks for a little twice a millisecond; and two attackers, who come again when
+//! they are thrown out, a hundred times a second. The witness's latency is measured without and with each flood, in turns. Server, witness and
 //! attackers have threads of their own, on processors of their own as far as there are enough: the server always has one for
 //! itself, and with two, the witness shares the other with the attackers.
 //!
 //! `busy` and `handshakes` are no floods: what a client with a hundred requests at once does to the witness, and what those
-//! do who only come and go.
+//! do who only come and go, as fast as they can.
 #![expect(clippy::print_stdout, reason = "a command talks to its caller")]
 #![expect(clippy::expect_used, reason = "a benchmark that cannot be set up says so and stops")]
 

@@ -17,7 +17,7 @@ use quicast::tls::pki_types::UnixTime;
 use quicast::tls::{Certificate, development};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until};
 
 use crate::attack::{Attack, Tally};
 
@@ -103,9 +103,10 @@ pub(crate) fn start_attackers(server: SocketAddr, orders: watch::Receiver<Option
                 attackers.spawn(async move {
                     loop {
                         let order = *orders.borrow_and_update();
+                        let again = tokio::time::Instant::now() + order.map_or(Duration::ZERO, Attack::pause);
                         tokio::select! {
                             changed = orders.changed() => if changed.is_err() { return },
-                            () = Attack::carry_out(order, &client, server, &tally) => {}
+                            () = Attack::carry_out(order, &client, server, &tally) => sleep_until(again).await,
                         }
                     }
                 });
