@@ -60,6 +60,11 @@ impl RoundOfLosses {
         self.marked > 0 && self.marked == self.lost
     }
 
+    /// What is left of a volume or rate when the share that was lost or marked is taken from it.
+    fn arrived(&self, value: u64) -> u64 {
+        mul_div(value, self.delivered, self.delivered.saturating_add(self.lost))
+    }
+
     /// What is left of a volume or rate when what was marked counts as not delivered.
     fn unmarked(&self, value: u64) -> u64 {
         let whole = self.delivered.max(self.marked);
@@ -170,16 +175,14 @@ impl Bbr {
         lost > scaled(in_flight_when_sent, self.settings.loss_threshold)
     }
 
-    /// InflightAtLoss(): how much was in flight when losses crossed the threshold, in the midst of what was lost together; or
-    /// if they had crossed it long before, by how much there should have been less.
+    /// InflightAtLoss(): how much was in flight when losses crossed the threshold, in the midst of what was lost together. The
+    /// prefix of it that still fitted is no less than nothing and no more than all.
     fn inflight_at_loss(&self, in_flight: u64, lost: u64, size: u64) -> u64 {
         let before = in_flight.saturating_sub(size);
         let lost_before = lost.saturating_sub(size);
-        let allowed = scaled(before, self.settings.loss_threshold);
-        let unlost = ONE.saturating_sub(self.settings.loss_threshold);
-        let prefix = mul_div(allowed.saturating_sub(lost_before), ONE, unlost).min(size);
-        let excess = mul_div(lost_before.saturating_sub(allowed), ONE, unlost);
-        before.saturating_add(prefix).saturating_sub(excess)
+        let allowed = scaled(before, self.settings.loss_threshold).saturating_sub(lost_before);
+        let prefix = mul_div(allowed, ONE, ONE.saturating_sub(self.settings.loss_threshold));
+        before.saturating_add(prefix.min(size))
     }
 
     /// HandleInflightTooHigh().
@@ -225,21 +228,28 @@ impl Bbr {
             && round.has_losses
             && !self.phase.is_accelerating()
         {
-            self.lower_bounds(sample.now, round);
+            self.lower_bounds(sample.now, round, sample.is_held_back);
         }
     }
 
     /// InitLowerBounds() and LossLowerBounds().
-    fn lower_bounds(&mut self, now: Time, round: &RoundOfLosses) {
+    fn lower_bounds(&mut self, now: Time, round: &RoundOfLosses, is_held_back: bool) {
         if self.bw_shortterm == INFINITE {
             self.bw_shortterm = self.max_bw.best();
         }
         if self.inflight_shortterm == INFINITE {
             self.inflight_shortterm = self.limits.window;
         }
+        let (mut bandwidth, mut in_flight) =
+            (round.unmarked(self.latest.bandwidth), round.unmarked(self.latest.in_flight));
+        if is_held_back {
+            // What was delivered is what ProbeRTT let leave. The share that was lost is what the path took of it.
+            bandwidth = bandwidth.max(round.arrived(self.bw_shortterm));
+            in_flight = in_flight.max(round.arrived(self.inflight_shortterm));
+        }
         let beta = self.settings.beta;
-        self.bw_shortterm = round.unmarked(self.latest.bandwidth).max(scaled(self.bw_shortterm, beta));
-        self.inflight_shortterm = round.unmarked(self.latest.in_flight).max(scaled(self.inflight_shortterm, beta));
+        self.bw_shortterm = bandwidth.max(scaled(self.bw_shortterm, beta));
+        self.inflight_shortterm = in_flight.max(scaled(self.inflight_shortterm, beta));
         self.note_reduction(now, round.is_marked());
     }
 

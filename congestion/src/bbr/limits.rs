@@ -216,5 +216,5 @@ impl Bbr {
 
 /// The bandwidth that a rate was paced by, the other way round.
 pub(super) fn without_margin(pacing_rate: u64) -> u64 {
-    if pacing_rate == 0 { INFINITE } else { mul_div(pacing_rate, ONE, PACING_MARGIN).saturating_add(1) }
+    mul_div(pacing_rate, ONE, PACING_MARGIN).saturating_add(1)
 }

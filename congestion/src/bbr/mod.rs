@@ -57,6 +57,9 @@ use settings::Settings;
 ///
 /// # Choices
 ///
+/// * Losses of packets that ProbeRTT held back (sent in it, or in the round after) lower the short-term bounds by the share that
+///   was lost, or by beta if that is less; not to what was delivered, which is what ProbeRTT let leave. Otherwise a single loss
+///   then would halve the rate until the next probe.
 /// * A mark (ECN-CE) is a loss that arrived: marked bytes count as lost against the threshold, in Startup and while probing;
 ///   otherwise they are not part of what the round delivered, so the bounds fall by the share that was marked. The draft
 ///   demands that marks are treated as congestion and leaves open how. Packets are marked ECT(0).
@@ -187,6 +190,8 @@ struct Sample {
     delivered: u64,
     /// RS.is_app_limited.
     application_limited: bool,
+    /// The packet was sent in ProbeRTT or in the round after it.
+    is_held_back: bool,
     /// RS.tx_in_flight, in bytes.
     in_flight_when_sent: u64,
     /// RS.lost, with what was marked, in bytes.
@@ -232,7 +237,7 @@ impl Bbr {
         if snapshot.controller == Self::NAME {
             if let Some(bound) = snapshot.slow_start_threshold {
                 bbr.inflight_shortterm = bound;
-                bbr.bw_shortterm = limits::without_margin(snapshot.pacing_rate);
+                bbr.bw_shortterm = limits::without_margin(snapshot.pacing_rate).min(bandwidth);
             }
             bbr.phase = Phase::Cruise;
         }
@@ -325,7 +330,7 @@ impl Bbr {
         let delivery = observed.delivery.unwrap_or_default();
         let in_flight_when_sent =
             if delivery.in_flight_when_sent > 0 { delivery.in_flight_when_sent } else { sent.in_flight };
-        let held_back = observed.largest_acknowledged_sent_at.is_some_and(|sent_at| self.held_back.covers(sent_at));
+        let is_held_back = observed.largest_acknowledged_sent_at.is_some_and(|sent_at| self.held_back.covers(sent_at));
         Sample {
             now: observed.now,
             newly_acked: observed.acknowledged_bytes,
@@ -333,7 +338,8 @@ impl Bbr {
             rtt: observed.rtt_sample,
             rate: delivery.rate,
             delivered: delivery.delivered,
-            application_limited: self.is_application_limited || held_back,
+            application_limited: self.is_application_limited || is_held_back,
+            is_held_back,
             in_flight_when_sent,
             lost: delivery.lost.max(self.lost.saturating_sub(sent.lost)),
             in_flight: observed.bytes_in_flight,
