@@ -7,9 +7,9 @@ use crate::SpaceId;
 /// The mark in the IP header of a received packet that had one (RFC 3168 §5).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Ecn {
-    /// ECT(0), what we set ourselves.
+    /// ECT(0): what a sender sets that answers to a mark as to a loss.
     Ect0,
-    /// ECT(1).
+    /// ECT(1): what a sender sets that answers to the share of marked packets (RFC 9331).
     Ect1,
     /// Congestion experienced.
     Ce,
@@ -76,6 +76,10 @@ pub struct Validation {
     marked: u64,
     lost: u64,
     acknowledged: u64,
+    /// Packets are marked ECT(1), not ECT(0).
+    scalable: bool,
+    /// The shell cannot mark.
+    disabled: bool,
     spaces: [Reported; 3],
 }
 
@@ -83,8 +87,8 @@ pub struct Validation {
 struct Reported {
     /// What the last ACK said that increased the largest acknowledged number.
     counts: EcnCounts,
-    /// Packets sent with ECT(0), on all paths.
-    sent: u64,
+    /// Packets sent with ECT(0) and with ECT(1), on all paths.
+    sent: [u64; 2],
 }
 
 /// What one ACK said about marks.
@@ -99,7 +103,15 @@ pub struct Finding {
 impl Validation {
     /// A path of which nothing is known.
     pub fn new() -> Self {
-        Self { state: State::Testing, marked: 0, lost: 0, acknowledged: 0, spaces: [Reported::default(); 3] }
+        Self {
+            state: State::Testing,
+            marked: 0,
+            lost: 0,
+            acknowledged: 0,
+            scalable: false,
+            disabled: false,
+            spaces: [Reported::default(); 3],
+        }
     }
 
     /// Where it stands.
@@ -107,7 +119,7 @@ impl Validation {
         self.state
     }
 
-    /// Whether the next packet should be sent as ECT(0).
+    /// Whether the next packet should be sent with the [codepoint](Self::codepoint).
     pub const fn marks(&self) -> bool {
         match self.state {
             //= https://www.rfc-editor.org/rfc/rfc9000#section-13.4.2
@@ -115,6 +127,22 @@ impl Validation {
             State::Testing => self.marked < TESTING_PACKETS,
             State::Capable => true,
             State::Failed => false,
+        }
+    }
+
+    /// The mark that packets are sent with.
+    pub const fn codepoint(&self) -> Ecn {
+        if self.scalable { Ecn::Ect1 } else { Ecn::Ect0 }
+    }
+
+    /// From now on packets carry ECT(1), or ECT(0). A path that carries one need not carry the other: it is tested again,
+    /// unless the shell cannot mark at all.
+    pub const fn set_scalable(&mut self, scalable: bool) {
+        if self.scalable != scalable {
+            self.scalable = scalable;
+            if !self.disabled {
+                self.restart_path();
+            }
         }
     }
 
@@ -129,12 +157,16 @@ impl Validation {
     /// Stops marking, because the shell cannot set the mark or read the peer's.
     pub const fn disable(&mut self) {
         self.state = State::Failed;
+        self.disabled = true;
     }
 
     /// A marked packet was sent.
     pub fn on_sent(&mut self, space: SpaceId) {
         self.marked += 1;
-        self.reported(space).sent += 1;
+        let codepoint = usize::from(self.scalable);
+        if let Some(sent) = self.reported(space).sent.get_mut(codepoint) {
+            *sent += 1;
+        }
     }
 
     /// A marked packet of this path was lost.
@@ -197,7 +229,7 @@ impl Default for Validation {
 }
 
 /// How many more packets are reported as CE, or what is wrong with the counts.
-fn increase(before: EcnCounts, counts: Option<EcnCounts>, newly_marked: u64, sent: u64) -> Result<u64, Failure> {
+fn increase(before: EcnCounts, counts: Option<EcnCounts>, newly_marked: u64, sent: [u64; 2]) -> Result<u64, Failure> {
     let Some(counts) = counts else {
         //= https://www.rfc-editor.org/rfc/rfc9000#section-13.4.2.1
         //# If an ACK frame newly acknowledges a packet that the endpoint sent with either
@@ -216,13 +248,19 @@ fn increase(before: EcnCounts, counts: Option<EcnCounts>, newly_marked: u64, sen
     //# ECN validation also fails if the sum of the increase in ECT(0) and ECN-CE counts
     //# is less than the number of newly acknowledged packets that were originally sent
     //# with an ECT(0) marking.
-    if ect0.saturating_add(ce) < newly_marked {
+    // The same holds for ECT(1). Which of the two a newly acknowledged packet had is not remembered: packets of both are
+    // under way only when the codepoint has just changed, and the totals below hold for each.
+    if ect0.saturating_add(ect1).saturating_add(ce) < newly_marked {
         return Err(Failure::TooFew);
     }
     //= https://www.rfc-editor.org/rfc/rfc9000#section-13.4.2.1
     //# In particular, validation will fail when an endpoint receives a non-zero ECN
     //# count corresponding to an ECT codepoint that it never applied.
-    if ect1 > 0 || counts.ect0.saturating_add(counts.ce) > sent {
+    // What an earlier path made of its marks is not held against this one: only counts that increased are looked at.
+    let [sent0, sent1] = sent;
+    let known = counts.ect0.min(sent0).saturating_add(counts.ect1.min(sent1)).saturating_add(counts.ce);
+    let never_set = ect0 > 0 && counts.ect0 > sent0 || ect1 > 0 && counts.ect1 > sent1;
+    if never_set || known > sent0.saturating_add(sent1) {
         return Err(Failure::TooMany);
     }
     Ok(ce)
@@ -283,6 +321,34 @@ mod tests {
         let mut validation = sent(10);
         assert_eq!(validation.on_ack(SPACE, 0, None, true), Finding::default());
         assert_eq!(failed(validation.on_ack(SPACE, 1, None, true)), Some(Failure::Missing));
+        assert!(!validation.marks());
+    }
+
+    #[test]
+    fn a_change_of_the_codepoint_tests_the_path_again() {
+        let mut validation = sent(10);
+        validation.on_ack(SPACE, 4, counts(4, 0, 0), true);
+        validation.set_scalable(false);
+        assert_eq!((validation.state(), validation.codepoint()), (State::Capable, Ecn::Ect0), "no change");
+        validation.set_scalable(true);
+        assert_eq!((validation.state(), validation.codepoint()), (State::Testing, Ecn::Ect1));
+        for _ in 0..10 {
+            validation.on_sent(SPACE);
+        }
+        // Packets of both codepoints are acknowledged at once, and two of them were marked on the way.
+        let finding = validation.on_ack(SPACE, 16, counts(9, 9, 2), true);
+        assert_eq!(finding, Finding { verdict: Some(EcnVerdict::Capable), ce: 2 });
+        // A path that makes ECT(1) of ECT(0), or the other way round, is none to believe.
+        let mut remarked = validation.clone();
+        assert_eq!(failed(remarked.on_ack(SPACE, 1, counts(11, 9, 2), true)), Some(Failure::TooMany));
+        assert_eq!(failed(validation.on_ack(SPACE, 1, counts(9, 11, 2), true)), Some(Failure::TooMany));
+    }
+
+    #[test]
+    fn a_shell_that_cannot_mark_is_not_asked_again_for_another_codepoint() {
+        let mut validation = Validation::new();
+        validation.disable();
+        validation.set_scalable(true);
         assert!(!validation.marks());
     }
 

@@ -97,7 +97,7 @@ impl<T: 'static> Recovery<T> {
         self.sent_packets() >= self.config.sent_packets
     }
 
-    /// Whether the next packet should be marked ECT(0).
+    /// Whether the next packet should be marked, with [`ecn_codepoint`](Self::ecn_codepoint).
     pub fn marks_ecn(&self) -> bool {
         // Probes that follow an unanswered probe go without, should it be the mark that is swallowed.
         self.ecn.marks() && (self.pto_count < 2 || self.ecn.state() == ecn::State::Capable)
@@ -106,6 +106,16 @@ impl<T: 'static> Recovery<T> {
     /// Where the validation of ECN on the current path stands.
     pub const fn ecn_state(&self) -> ecn::State {
         self.ecn.state()
+    }
+
+    /// The mark that packets are sent with.
+    pub const fn ecn_codepoint(&self) -> ecn::Ecn {
+        self.ecn.codepoint()
+    }
+
+    /// From now on packets are marked ECT(1), or ECT(0); the path is tested again if that is a change.
+    pub const fn set_ecn_scalable(&mut self, scalable: bool) {
+        self.ecn.set_scalable(scalable);
     }
 
     /// Marks no more packets of this path, because the shell cannot.

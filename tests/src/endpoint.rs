@@ -49,7 +49,6 @@ pub struct Node {
     /// What its controller was told, if the test wants to see it.
     pub observed: Option<Vec<congestion::Observed>>,
     controller: Box<dyn Controller>,
-    algorithm: Algorithm,
     buffer: Vec<u8>,
     inputs: Vec<StreamInput>,
     outputs: Vec<StreamOutput>,
@@ -138,6 +137,7 @@ impl Node {
             datagram_size: config.initial_datagram_size,
             initial_window: config.initial_window,
             now,
+            seed: 1,
         };
         Self {
             streams: Streams::new(connection.side(), BufferConfig::default()),
@@ -147,7 +147,6 @@ impl Node {
             observed: None,
             maximum_datagram: usize::from(config.maximum_datagram_size.max(config.initial_datagram_size)),
             controller: config.congestion.start(&conditions),
-            algorithm: config.congestion,
             buffer: vec![0; BUFFER],
             inputs: Vec::new(),
             outputs: Vec::new(),
@@ -155,6 +154,13 @@ impl Node {
             turns_at_once: 0,
             connection,
         }
+    }
+
+    /// Another controller goes on from what the present one knows, as the actors do it.
+    pub fn swap(&mut self, now: Time, algorithm: Algorithm) {
+        let snapshot = self.controller.snapshot(now);
+        self.controller = algorithm.start_from(&snapshot, now);
+        self.connection.handle_successor(now, algorithm, self.controller.as_ref());
     }
 
     /// When the node wants to be called, if nothing comes.
@@ -240,9 +246,7 @@ impl Node {
                     self.connection.handle_window(now, window);
                 }
                 Event::PathChanged { restart: true, .. } => {
-                    let conditions =
-                        InitialConditions { datagram_size: self.connection.datagram_size(), initial_window: None, now };
-                    self.controller = self.algorithm.start(&conditions);
+                    self.controller = self.connection.fresh_controller();
                     self.connection.handle_window(now, self.controller.window());
                 }
                 Event::Datagrams => continue,

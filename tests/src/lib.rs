@@ -12,6 +12,7 @@
 //! |---|---|
 //! | [`endpoint`] | a node: a connection with its stream buffers and its congestion controller, driven as the actors do it |
 //! | [`application`] | what runs on a node: sends patterns, echoes, checks every byte |
+//! | [`congestion`] | paths and bounds for controllers over the simulated bottleneck |
 //! | [`host`] | an address with a router and any number of nodes; a server accepts |
 //! | [`pair`] | two hosts, datagrams carried at once or after a fixed delay |
 //! | [`network`] | two hosts and everything that can go wrong between them, from a seed |
@@ -22,6 +23,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test bench panics where a promise is broken")]
 
 pub mod application;
+pub mod congestion;
 pub mod endpoint;
 pub mod host;
 pub mod network;

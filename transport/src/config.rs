@@ -107,7 +107,7 @@ impl Default for Config {
             max_concurrent_bidirectional_streams: limits::STREAMS,
             max_concurrent_unidirectional_streams: limits::STREAMS,
             max_ack_delay: Duration::from_millis(25),
-            congestion: Algorithm::Cubic,
+            congestion: Algorithm::CUBIC,
             initial_window: None,
             initial_rtt: Duration::from_millis(333),
             initial_datagram_size: limits::FIRST_DATAGRAM_LEAST,

@@ -6,6 +6,7 @@ use codec::Time;
 
 use super::{Algorithm, Factory, InitialConditions, Parameter, Parameters};
 use crate::{Bbr, Controller, Cubic, NewReno, Snapshot};
+use crate::{Controller, Copa, Cubic, NewReno, Pcc, Snapshot};
 
 /// Makes the factory of one algorithm, and the constant that it is asked for by in code.
 macro_rules! built_in {
@@ -59,4 +60,8 @@ built_in! {
         "RFC 9438 CUBIC with HyStart++: the default; fast again after a loss, fair to other CUBIC and Reno flows";
     BBR = BbrFactory makes Bbr,
         "BBRv3: paces at the rate the path delivers and keeps queues short; fast where packets are lost at random";
+    PCC = PccFactory makes Pcc,
+        "PCC Vivace: learns the rate that is worth most by trying; takes random loss for what it is, keeps queues short";
+    COPA = CopaFactory makes Copa,
+        "Copa: aims at a queue of two packets for each flow, holds its own where others fill the queue; for low delay";
 }

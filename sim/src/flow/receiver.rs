@@ -66,9 +66,8 @@ impl Receiver {
         }
         match packet.codepoint {
             Codepoint::NotCapable => {}
-            // `recovery` knows one codepoint, which it sets on every packet; which of the two it is on the wire is between
-            // the controller and the queue.
-            Codepoint::Ect0 | Codepoint::Ect1 => self.counts.ect0 += 1,
+            Codepoint::Ect0 => self.counts.ect0 += 1,
+            Codepoint::Ect1 => self.counts.ect1 += 1,
             Codepoint::Ce => self.counts.ce += 1,
         }
         if self.unreported == 0 {
@@ -104,10 +103,10 @@ impl Receiver {
         }
         let (_, at) = self.largest?;
         let waited = u64::try_from(now.saturating_since(at).as_micros()).unwrap_or(u64::MAX);
-        let EcnCounts { ect0, ce, .. } = self.counts;
+        let EcnCounts { ect0, ect1, ce } = self.counts;
         let mut buffer = [0; LONGEST];
         let mut writer = Writer::new(&mut buffer);
-        let ecn = (ect0 > 0 || ce > 0).then_some(self.counts);
+        let ecn = (ect0 > 0 || ect1 > 0 || ce > 0).then_some(self.counts);
         encode_ack(&mut writer, waited >> ACK_DELAY_EXPONENT, self.ranges.iter().rev(), ecn).ok()?;
         self.unreported = 0;
         self.immediate = false;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use codec::frame::{self, Frame};
 use codec::{Side, Time};
 use congestion::{Controller, Delivery, InitialConditions, Marking, Observed, Pacer, RttView, Snapshot, Window};
-use recovery::{Config, Outcome, Recovery, SentPacket, SpaceId};
+use recovery::{Config, Ecn, Outcome, Recovery, SentPacket, SpaceId};
 use smallvec::smallvec;
 
 use super::application::Application;
@@ -123,6 +123,7 @@ impl Sender {
             counts: Counts::default(),
             rtt_sample: None,
         };
+        sender.set_codepoint();
         sender.pacer.set_window(now, sender.window, datagram_size);
         sender
     }
@@ -146,8 +147,9 @@ impl Sender {
                 debug_assert!(result.is_ok(), "the receiver is honest: {result:?}");
             }
         }
+        let is_news = outcome.largest_newly_acknowledged.is_some();
         self.apply(now, prior_in_flight, outcome);
-        if !self.established && self.recovery.rtt().has_sample() {
+        if is_news && !self.established {
             self.established = true;
             self.application.begin(now);
         }
@@ -226,6 +228,7 @@ impl Sender {
     pub(crate) fn swap(&mut self, now: Time, algorithm: &congestion::Algorithm) -> Snapshot {
         let snapshot = self.controller.snapshot(now);
         self.controller = algorithm.start_from(&snapshot, now);
+        self.set_codepoint();
         let window = self.controller.window();
         self.set_window(now, window);
         snapshot
@@ -239,6 +242,7 @@ impl Sender {
         }
         let Self { datagram_size, initial_window, seed, .. } = *self;
         self.controller = algorithm.start(&InitialConditions { datagram_size, initial_window, now, seed });
+        self.set_codepoint();
         self.observed = None;
         self.observed_turns = 0;
         self.has_news = false;
@@ -305,6 +309,10 @@ impl Sender {
         } else {
             Time::from_nanos(at.as_nanos().div_ceil(granularity).saturating_mul(granularity))
         }
+    }
+
+    fn set_codepoint(&mut self) {
+        self.recovery.set_ecn_scalable(self.controller.marking() == Marking::Scalable);
     }
 
     fn set_window(&mut self, now: Time, window: Window) {
@@ -498,10 +506,10 @@ impl Sender {
         self.pacer.on_sent(now, u64::from(bytes));
         self.counts.sent_packets += 1;
         self.counts.sent_bytes += u64::from(bytes);
-        let codepoint = match self.controller.marking() {
+        let codepoint = match self.recovery.ecn_codepoint() {
             _ if !ecn => Codepoint::NotCapable,
-            Marking::Classic => Codepoint::Ect0,
-            Marking::Scalable => Codepoint::Ect1,
+            Ecn::Ect1 => Codepoint::Ect1,
+            Ecn::Ect0 | Ecn::Ce => Codepoint::Ect0,
         };
         Outgoing { number, bytes, codepoint, piece: piece.map(|piece| piece.index), immediate }
     }

@@ -451,16 +451,11 @@ impl Connection {
         // Whatever was true of the path before.
         self.recovery.set_amplification_blocked(false);
         if restart {
-            let initial = congestion::InitialConditions {
-                datagram_size: self.paths.current().datagram_size(),
-                initial_window: self.config.initial_window,
-                now,
-            };
             self.observed = None;
             self.observed_turns = 0;
             self.awaiting_window = false;
-            let window = self.config.congestion.start(&initial).window();
-            self.handle_window(now, window);
+            let controller = self.fresh_controller();
+            self.handle_window(now, controller.window());
         }
         self.events.push_back(Event::PathChanged { remote: self.paths.current().remote(), restart });
     }

@@ -203,9 +203,12 @@ impl Connection {
             datagram_size: config.initial_datagram_size,
             initial_window: config.initial_window,
             now,
+            seed: random.number(),
         };
         // The window of before the first answer of the controller: what the same controller begins with.
-        let window = config.congestion.start(&initial).window();
+        let controller = config.congestion.start(&initial);
+        let window = controller.window();
+        recovery.set_ecn_scalable(controller.marking() == congestion::Marking::Scalable);
         let mut pacer = congestion::Pacer::new();
         pacer.set_window(now, window, config.initial_datagram_size);
         let next_skipped = 64 + random.number() % 512;
@@ -239,6 +242,7 @@ impl Connection {
             has_news: false,
             observed_turns: 0,
             awaiting_window: false,
+            algorithm: config.congestion,
             window_was_full: false,
             marking: false,
             probes: [0; 3],

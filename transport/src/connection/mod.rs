@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use codec::{ConnectionId, Side, StreamId, Time, TransportErrorCode, Version};
-use congestion::{Observed, Pacer, Window};
+use congestion::{Algorithm, Controller, Marking, Observed, Pacer, Window};
 use recovery::{Outcome, Received, Recovery, SpaceId, Spaces};
 use tls::{KeyRing, Session};
 
@@ -118,6 +118,8 @@ pub struct Connection {
     observed_turns: u8,
     /// The controller was told something and has not answered.
     awaiting_window: bool,
+    /// Which algorithm the controller is of.
+    algorithm: Algorithm,
     /// Whether the window was full at some time since the controller was last told something.
     window_was_full: bool,
     /// Whether the datagrams of this batch carry ECT(0): one mark for all of them.
@@ -314,9 +316,11 @@ impl Connection {
             })
     }
 
-    /// Says that nobody will answer what the controller was told: a new one takes its place.
-    pub fn forget_awaited_window(&mut self) {
-        self.awaiting_window = false;
+    /// Another controller takes the place of the one before, which will not answer any more.
+    pub fn handle_successor(&mut self, now: Time, algorithm: Algorithm, controller: &dyn Controller) {
+        self.algorithm = algorithm;
+        self.recovery.set_ecn_scalable(controller.marking() == Marking::Scalable);
+        let _a_turn_follows = self.handle_window(now, controller.window());
     }
 
     /// The next change of which ids lead here. To be made known before any datagram of the same turn is sent.
@@ -442,12 +446,31 @@ impl Connection {
         &self.ledger
     }
 
-    /// A controller of the configured kind for a path of which nothing is known.
-    pub fn fresh_controller(&self) -> Box<dyn congestion::Controller> {
-        self.config.congestion.start(&congestion::InitialConditions {
+    /// Which algorithm the controller is of.
+    pub const fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// What a rule for controllers may ask of the connection.
+    pub fn congestion_facts(&self) -> congestion::Facts<'_> {
+        let handshake = self.handshake_data();
+        congestion::Facts {
+            alpn: handshake.and_then(|data| data.alpn.as_deref()).unwrap_or_default(),
+            server_name: handshake.and_then(|data| data.server_name.as_deref()),
+            remote: self.paths.current().remote().ip(),
+            side: self.side,
+            smoothed_rtt: self.recovery.rtt().has_sample().then(|| self.recovery.rtt().smoothed()),
+            algorithm: self.algorithm.name(),
+        }
+    }
+
+    /// A controller of the kind in use, for a path of which nothing is known.
+    pub fn fresh_controller(&mut self) -> Box<dyn Controller> {
+        self.algorithm.start(&congestion::InitialConditions {
             datagram_size: self.paths.current().datagram_size(),
             initial_window: self.config.initial_window,
             now: self.now,
+            seed: self.random.number(),
         })
     }
 

@@ -115,7 +115,7 @@ impl Connection {
         Transmit {
             remote: path.remote(),
             local: path.local(),
-            ecn: self.marking.then_some(recovery::Ecn::Ect0),
+            ecn: self.marking.then(|| self.recovery.ecn_codepoint()),
             segment_size,
             length,
         }
