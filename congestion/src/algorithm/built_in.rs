@@ -5,8 +5,7 @@ use alloc::boxed::Box;
 use codec::Time;
 
 use super::{Algorithm, Factory, InitialConditions, Parameter, Parameters};
-use crate::{Bbr, Controller, Cubic, NewReno, Snapshot};
-use crate::{Controller, Copa, Cubic, NewReno, Pcc, Snapshot};
+use crate::{Bbr, Controller, Copa, Cubic, NewReno, Pcc, Snapshot};
 
 /// Makes the factory of one algorithm, and the constant that it is asked for by in code.
 macro_rules! built_in {
