@@ -32,6 +32,9 @@
 //! | draft-ietf-ccwg-bbr BBRv3 | [`bbr`] |
 //! | Arun, Balakrishnan, Copa, NSDI 2018 | [`copa`] |
 //! | Dong et al., PCC Vivace, NSDI 2018 | [`pcc`] |
+//! | RFC 9331 and draft-briscoe-iccrg-prague-congestion-control, Prague for L4S | [`prague`] |
+//! | RFC 6817 and draft-irtf-iccrg-ledbat-plus-plus, LEDBAT++ | [`ledbat`] |
+//! | no specification: a constant window for tests | [`fixed`] |
 //!
 //! Tested against points of the RFC's own formulas, by properties over arbitrary schedules and arbitrary [`Observed`],
 //! and by running every algorithm over a modelled bottleneck (`src/bottleneck.rs`).
@@ -50,14 +53,18 @@ pub mod conformance;
 mod controller;
 pub mod copa;
 pub mod cubic;
+pub mod fixed;
 pub mod hystart;
+pub mod ledbat;
 pub mod new_reno;
 mod observed;
 pub mod pacer;
 pub mod path_model;
 pub mod pcc;
+pub mod prague;
 pub mod recovery_period;
 pub mod rule;
+mod scaled;
 mod snapshot;
 pub mod window;
 
@@ -73,11 +80,14 @@ pub use chronicle::{Cause, Change, Chronicle, Order, Rates, TrialBounds, Trigger
 pub use controller::{Controller, Events, Marking};
 pub use copa::Copa;
 pub use cubic::Cubic;
+pub use fixed::Fixed;
+pub use ledbat::Ledbat;
 pub use new_reno::NewReno;
 pub use observed::{Delivery, Observed, RttView};
 pub use pacer::Pacer;
 pub use path_model::PathModel;
 pub use pcc::Pcc;
+pub use prague::Prague;
 pub use recovery_period::{RecoveryPeriod, Signal};
 pub use rule::{Facts, Rule, Rules, Selector};
 pub use snapshot::Snapshot;

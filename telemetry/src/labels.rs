@@ -26,7 +26,7 @@ label! {
 label! {
     /// The congestion controllers there are: the names that `congestion::Controller::name` gives; what an application brings
     /// along is `other`.
-    Algorithm { NewReno = "newreno", Cubic = "cubic", Other = "other", }
+    Algorithm { NewReno = "newreno", Cubic = "cubic", Bbr = "bbr", Pcc = "pcc", Copa = "copa", Prague = "prague", Ledbat = "ledbat", Fixed = "fixed", Other = "other", }
 }
 
 label! {
