@@ -310,7 +310,7 @@ impl Prague {
         let virtual_rtt = nanoseconds(self.settings.virtual_rtt);
         let rtt = self.path.smoothed_rtt().map_or(virtual_rtt, nanoseconds).max(1);
         let window = mul_div(self.actual_window(), virtual_rtt.max(rtt), rtt);
-        self.marks.quiet >= QUIET_ROUNDS + (2 * window / u64::from(self.path.datagram_size())).isqrt()
+        self.marks.quiet >= QUIET_ROUNDS + (window / (2 * u64::from(self.path.datagram_size()))).isqrt()
     }
 
     fn slow_start(&mut self, growth: Growth, acknowledged: u64) {
