@@ -5,7 +5,7 @@ use codec::Time;
 
 use super::model::{INFINITE, scaled};
 use super::settings::ONE;
-use super::{Bbr, Phase, Sample};
+use super::{Bbr, Phase, Sample, flight};
 use crate::Observed;
 use crate::arithmetic::mul_div;
 use crate::window::{MAXIMUM_WINDOW, minimum_window};
@@ -128,8 +128,7 @@ impl Bbr {
         self.undo.lost_packets = self.undo.lost_packets.saturating_add(observed.lost_packets);
         // A mark is never spurious.
         self.undo.is_armed &= marked == 0;
-        let sent_at = if observed.has_loss() { observed.lost_sent_at() } else { observed.acknowledged_sent_at() };
-        self.check_probe(observed.now, sent_at, lost, !observed.has_loss());
+        self.check_probe(observed, lost);
     }
 
     /// NoteLoss(), but for SaveStateUponLoss().
@@ -157,17 +156,27 @@ impl Bbr {
     }
 
     /// The rest of HandleLostPacket(): whether a probe went too high.
-    fn check_probe(&mut self, now: Time, sent_at: Time, size: u64, is_marked: bool) {
+    fn check_probe(&mut self, observed: &Observed, size: u64) {
         if !self.cycle.is_probe_sample {
             return;
         }
+        let sent_at = if observed.has_loss() { observed.lost_sent_at() } else { observed.acknowledged_sent_at() };
         let sent = self.flight.at(sent_at);
         let lost = self.lost.saturating_sub(sent.lost);
-        if self.is_inflight_too_high(lost, sent.in_flight) {
-            let in_flight = self.inflight_at_loss(sent.in_flight, lost, size);
-            self.handle_inflight_too_high(now, in_flight);
-            self.note_reduction(now, is_marked);
+        let in_flight = self.in_flight_when_sent(observed, sent_at).unwrap_or(sent.in_flight);
+        if self.is_inflight_too_high(lost, in_flight) {
+            let in_flight = self.inflight_at_loss(in_flight, lost, size);
+            self.handle_inflight_too_high(observed.now, in_flight);
+            self.note_reduction(observed.now, !observed.has_loss());
         }
+    }
+
+    /// What was in flight with a packet that left then, if recovery says it of one that left at about that time.
+    fn in_flight_when_sent(&self, observed: &Observed, sent_at: Time) -> Option<u64> {
+        let newest = observed.largest_acknowledged_sent_at?;
+        let apart = newest.saturating_since(sent_at).max(sent_at.saturating_since(newest));
+        let near = self.path.smoothed_rtt()? / flight::PARTS;
+        observed.delivery.map(|delivery| delivery.in_flight_when_sent).filter(|known| *known > 0 && apart <= near)
     }
 
     /// IsInflightTooHigh().

@@ -198,8 +198,8 @@ struct Sample {
     lost: u64,
     /// C.inflight after these acknowledgements, in bytes.
     in_flight: u64,
-    /// C.inflight before them.
-    prior_in_flight: u64,
+    /// C.inflight before them had reached BBR.inflight_longterm.
+    has_reached_longterm: bool,
 }
 
 impl Bbr {
@@ -343,7 +343,7 @@ impl Bbr {
             in_flight_when_sent,
             lost: delivery.lost.max(self.lost.saturating_sub(sent.lost)),
             in_flight: observed.bytes_in_flight,
-            prior_in_flight: observed.prior_in_flight,
+            has_reached_longterm: self.has_reached(observed, self.inflight_longterm),
         }
     }
 
@@ -398,7 +398,6 @@ impl Controller for Bbr {
         if let Some(delivery) = &observed.delivery {
             self.is_application_limited = delivery.application_limited;
         }
-        self.flight.on_sent(observed.prior_in_flight);
         self.note_use_of_window(observed);
         self.restart_from_idle(observed);
         self.on_congestion(observed);
