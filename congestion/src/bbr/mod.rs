@@ -47,8 +47,8 @@ use settings::Settings;
 /// * Separate ranges lost (Startup's third criterion) are not told. A turn counts for as many as it can hold: one more than the
 ///   packets it acknowledged, at most the packets lost.
 /// * "In flight is no more than" looks at what a turn's acknowledgements left, "has reached" at what there was before them.
-/// * The controller is not told of sending. A flow was idle if nothing was in flight for a round trip, which the first
-///   acknowledgement afterwards shows; the pacing rate for a restart holds from the moment at which nothing is in flight. A
+/// * The controller is not told of sending. A flow was idle if it was limited by its application and nothing was told for a round
+///   trip before the packet left that is acknowledged now; the pacing rate for a restart holds from the moment at which nothing is known to be in flight. A
 ///   ProbeRTT that ended during the pause ends with the first acknowledgement.
 /// * Whether the application held the sender back is what recovery says of each packet (RS.is_app_limited); of a lost packet,
 ///   what it says of the newest one acknowledged.
@@ -119,8 +119,7 @@ pub struct Bbr {
     lost: u64,
     /// BBR.idle_restart.
     idle_restart: bool,
-    /// When nothing was in flight any more, while that lasts.
-    empty_since: Option<Time>,
+    last_turn: Time,
     /// RS.is_app_limited of the newest sample.
     is_application_limited: bool,
     untouched: Option<InitialConditions>,
@@ -273,7 +272,7 @@ impl Bbr {
             delivered: 0,
             lost: 0,
             idle_restart: false,
-            empty_since: None,
+            last_turn: now,
             is_application_limited: false,
             untouched: None,
             last_reduction: None,
@@ -413,7 +412,8 @@ impl Controller for Bbr {
         }
         self.bound_window();
         self.set_pacing_rate();
-        self.note_emptiness(observed);
+        self.pace_restart(observed);
+        self.last_turn = self.last_turn.max(observed.now);
         self.flight.end_turn(observed.now, self.lost, observed.bytes_in_flight, self.path.smoothed_rtt());
         self.window()
     }
