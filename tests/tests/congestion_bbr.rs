@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use congestion::Algorithm;
-use quicast_tests::congestion::{Path, SEEDS, for_grid, seeds_for};
+use quicast_tests::congestion::{Path, SEEDS, grid, seeds_for};
 use quicast_tests::{for_seeds, is_full};
 use sim::{Change, Discipline, Flow, Scenario, Simulation, Source, megabits};
 
@@ -20,29 +20,36 @@ const fn milliseconds(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
+/// A few seeds, unless the long forms are run.
+fn few(seeds: u64) -> u64 {
+    if is_full() { SEEDS } else { seeds }
+}
+
 /// It paces at 99 % of the bandwidth, gives 2 % to ProbeRTT ("ProbeRTT Design Rationale"), a tenth of a round trip or two to
 /// ProbeBW_DOWN. Where the queue is shorter than half of what a probe adds, probes lose, and it cruises at 85 % of what proved to be
 /// too much (BBR.Headroom), which is the product and the queue, for three seconds or 63 round trips.
 #[test]
 fn it_fills_a_path_but_for_margin_headroom_and_its_probes_for_the_rtt() {
-    for_grid(|path, seed| {
-        let report = path.run(vec![path.flow(BBR)], seed);
-        let used = path.used(&report);
-        let queue = path.link().queue as f64 / path.product();
-        let least = if queue >= 0.5 { 0.9 } else { 0.85 * 0.97 * 0.9 };
-        assert!(used >= least, "{path}: {used:.3} for {least:.3}");
-    });
+    for path in grid().filter(|path| is_full() || path.packets() <= 400_000) {
+        for_seeds(few((100_000 / path.packets()).clamp(1, 8)), |seed| {
+            let report = path.run(vec![path.flow(BBR)], seed);
+            let used = path.used(&report);
+            let queue = path.link().queue as f64 / path.product();
+            let least = if queue >= 0.5 { 0.9 } else { 0.85 * 0.97 * 0.9 };
+            assert!(used >= least, "{path}: {used:.3} for {least:.3}");
+        });
+    }
 }
 
 /// "Achieved with average packet loss rates of up to 1%" ("High-Level Design Goals"): above BBR.LossThresh of 2 % it is to give way.
 #[test]
 fn random_loss_of_a_percent_leaves_four_fifths() {
     let path = Path::new(50, 50, 1.0);
-    for (millionths, mean_at_least, each_at_least) in
-        [(100, 0.94, 0.9), (1_000, 0.9, 0.85), (10_000, 0.8, 0.5), (50_000, 0.015, 0.01)]
+    for (millionths, mean_at_least, each_at_least, seeds) in
+        [(100, 0.94, 0.9, 2), (1_000, 0.9, 0.85, 2), (10_000, 0.8, 0.5, 12), (50_000, 0.015, 0.01, SEEDS)]
     {
         let all = Mutex::new(Vec::new());
-        for_seeds(SEEDS, |seed| {
+        for_seeds(few(seeds), |seed| {
             let link = path.link().with_random_loss(millionths);
             let report = path.run_over(link, vec![path.flow(BBR)], seconds(40), 1 + seed);
             let used = report.utilisation_between(seconds(5), seconds(40));
@@ -72,9 +79,10 @@ fn random_loss_costs_cubic_ten_times_as_much() {
 
 #[test]
 fn equal_flows_share_about_equally() {
-    for path in [Path::new(100, 40, 0.5), Path::new(100, 40, 1.0), Path::new(100, 40, 4.0), Path::new(50, 20, 1.0)] {
+    let paths = [Path::new(50, 40, 0.5), Path::new(50, 40, 1.0), Path::new(50, 40, 4.0), Path::new(100, 40, 0.5)];
+    for path in paths.into_iter().take(if is_full() { 4 } else { 3 }) {
         for flows in [2, 4, 16] {
-            for_seeds(if is_full() { SEEDS } else { 2 }, |seed| {
+            for_seeds(few(1), |seed| {
                 // Convergence takes some of its cycles of two to three seconds.
                 let report = path.run_over(path.link(), vec![path.flow(BBR); flows], seconds(75), 1 + seed);
                 let fairness = report.fairness_between(seconds(35), seconds(75));
@@ -92,7 +100,7 @@ fn equal_flows_share_about_equally() {
 fn flows_together_lose_less_than_the_threshold() {
     let path = Path::new(100, 40, 1.0);
     for (flows, most) in [(2, 0.008), (4, 0.01), (16, 0.03)] {
-        for_seeds(if is_full() { SEEDS } else { 2 }, |seed| {
+        for_seeds(few(1), |seed| {
             let report = path.run_over(path.link(), vec![path.flow(BBR); flows], seconds(60), 1 + seed);
             let (mut lost, mut delivered) = (0, 0);
             for flow in &report.flows {
@@ -113,12 +121,11 @@ fn cubic_goes_on_working_beside_it() {
     for (path, cubic_at_least, bbr_at_least) in [
         (Path::new(20, 40, 1.0), 0.2, 0.3),
         (Path::new(20, 40, 4.0), 0.35, 0.35),
-        (Path::new(100, 10, 1.0), 0.2, 0.3),
+        (Path::new(40, 10, 2.0), 0.35, 0.35),
         (Path::new(100, 40, 1.0), 0.08, 0.3),
-        (Path::new(100, 40, 2.0), 0.35, 0.35),
-        (Path::new(100, 40, 8.0), 0.35, 0.35),
+        (Path::new(100, 40, 4.0), 0.35, 0.35),
     ] {
-        for_seeds(if is_full() { SEEDS } else { 2 }, |seed| {
+        for_seeds(few(1), |seed| {
             let report = path.run_over(path.link(), vec![path.flow(BBR), path.flow(CUBIC)], seconds(90), 1 + seed);
             let [bbr, cubic] =
                 [0, 1].map(|flow| report.flows[flow].goodput_between(seconds(20), seconds(90)) / path.rate());
@@ -132,7 +139,7 @@ fn cubic_goes_on_working_beside_it() {
 #[test]
 fn its_queue_is_bounded_by_the_cwnd_gain_and_mostly_empty() {
     for path in [Path::new(10, 40, 16.0), Path::new(50, 40, 16.0), Path::new(100, 10, 16.0)] {
-        for_seeds(SEEDS, |seed| {
+        for_seeds(few(5), |seed| {
             let report = path.run(vec![path.flow(BBR)], seed);
             let most = report.link.most_queued as f64 / path.product();
             // What is aggregated (BBR.extra_acked) and a burst come on top; Startup's queue is a product.
@@ -144,7 +151,7 @@ fn its_queue_is_bounded_by_the_cwnd_gain_and_mostly_empty() {
     }
     // Four flows each think that they have a little more than they do; the queue is CUBIC's only in its dreams.
     let path = Path::new(100, 40, 16.0);
-    for_seeds(if is_full() { SEEDS } else { 2 }, |seed| {
+    for_seeds(few(1), |seed| {
         let report = path.run_over(path.link(), vec![path.flow(BBR); 4], seconds(40), 1 + seed);
         let most = report.link.classic_wait.quantile(0.99);
         assert!(most < path.round_trip.mul_f64(2.25), "{most:?}");
@@ -180,7 +187,7 @@ fn an_application_that_writes_little_does_not_inflate_the_window() {
 #[test]
 fn after_a_pause_it_paces_at_the_bandwidth() {
     let path = Path::new(50, 40, 1.0);
-    for_seeds(SEEDS, |seed| {
+    for_seeds(few(10), |seed| {
         let source = Source::OnOff { on: seconds(8), off: seconds(7) };
         let scenario =
             Scenario::new(path.link()).with(path.flow(BBR).with_source(source)).lasting(seconds(23)).seeded(seed);
@@ -217,7 +224,7 @@ fn after_a_pause_it_paces_at_the_bandwidth() {
 #[test]
 fn marks_are_obeyed_as_losses_are() {
     let path = Path::new(50, 40, 4.0);
-    for_seeds(SEEDS, |seed| {
+    for_seeds(few(3), |seed| {
         let run = |discipline: Discipline, ecn: bool| {
             let flow = Flow { ecn, ..path.flow(BBR) };
             path.run_over(path.link().with_discipline(discipline), vec![flow; 4], seconds(30), seed)
@@ -246,7 +253,7 @@ fn marks_are_obeyed_as_losses_are() {
 #[test]
 fn a_change_of_the_bandwidth_is_found() {
     let path = Path::new(10, 40, 1.0);
-    for_seeds(if is_full() { SEEDS } else { 4 }, |seed| {
+    for_seeds(few(4), |seed| {
         let faster = Change { at: seconds(10), rate: Some(megabits(100)), queue: Some(500_000), ..Change::default() };
         let slower = Change { at: seconds(35), rate: Some(megabits(10)), queue: Some(50_000), ..Change::default() };
         let link = path.link().with_change(faster).with_change(slower);
@@ -271,7 +278,7 @@ fn a_change_of_the_bandwidth_is_found() {
 #[test]
 fn it_takes_over_from_cubic_without_startup_and_hands_back_without_slow_start() {
     for path in [Path::new(20, 40, 1.0), Path::new(100, 20, 1.0), Path::new(50, 50, 4.0)] {
-        for_seeds(if is_full() { SEEDS } else { 6 }, |seed| {
+        for_seeds(few(4), |seed| {
             let flow = path.flow(CUBIC).swapping(seconds(12), BBR).swapping(seconds(24), CUBIC);
             let report = path.run_over(path.link(), vec![flow], seconds(36), 1 + seed);
             let flow = &report.flows[0];
@@ -298,8 +305,8 @@ fn it_takes_over_from_cubic_without_startup_and_hands_back_without_slow_start() 
 /// A swap to itself costs at most a tenth of the goodput of the two rounds after it, against the same run without.
 #[test]
 fn a_swap_to_itself_costs_less_than_a_tenth() {
-    for path in [Path::new(20, 40, 1.0), Path::new(100, 20, 0.5)] {
-        for_seeds(SEEDS, |seed| {
+    for path in [Path::new(20, 40, 1.0), Path::new(50, 20, 0.5)] {
+        for_seeds(few(8), |seed| {
             let at = seconds(10) + milliseconds(173 * seed);
             let run = |swaps: bool| {
                 let flow = path.flow(BBR);
