@@ -5,8 +5,10 @@ mod drain;
 mod flight;
 mod limits;
 mod model;
+mod phase;
 mod probe_bw;
 mod probe_rtt;
+mod sample;
 mod settings;
 mod startup;
 #[cfg(test)]
@@ -25,8 +27,10 @@ use crate::{
 use congestion::{Latest, LossRound, Undo};
 use flight::FlightLog;
 use model::{Aggregation, FullPipe, INFINITE, MaximumBandwidth, MinimumRtt, Rounds};
+pub use phase::Phase;
 use probe_bw::Cycle;
 use probe_rtt::{HeldBack, ProbeRtt};
+use sample::Sample;
 use settings::Settings;
 
 /// BBRv3, the draft's controller.
@@ -127,37 +131,6 @@ pub struct Bbr {
     events: Events,
 }
 
-/// BBR.state: where in the draft's state machine a flow is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Phase {
-    /// Doubles its rate each round, until the pipe is full.
-    Startup,
-    /// Sends at half the rate, until the queue that Startup made is gone.
-    Drain,
-    /// ProbeBW_DOWN: sends slower, until nothing waits and there is headroom.
-    Down,
-    /// ProbeBW_CRUISE: sends at the path's rate.
-    Cruise,
-    /// ProbeBW_REFILL: fills the pipe for one round, without the short-term bounds.
-    Refill,
-    /// ProbeBW_UP: sends faster, to find more.
-    Up,
-    /// Keeps half of the pipe empty, to measure the least RTT.
-    ProbeRtt,
-}
-
-impl Phase {
-    /// IsInAProbeBWState().
-    const fn is_probe_bw(self) -> bool {
-        matches!(self, Self::Down | Self::Cruise | Self::Refill | Self::Up)
-    }
-
-    /// IsProbingBW().
-    const fn is_accelerating(self) -> bool {
-        matches!(self, Self::Startup | Self::Refill | Self::Up)
-    }
-}
-
 /// The control parameters: C.cwnd and what it was, C.pacing_rate.
 #[derive(Clone, Copy, Debug)]
 struct Limits {
@@ -171,34 +144,6 @@ struct Limits {
     filled: [bool; 2],
     /// The most in flight of this round and the last, in bytes.
     in_flight: [u64; 2],
-}
-
-/// What a turn with acknowledgements says: the draft's rate sample, RS, and the connection's state as of it.
-#[derive(Clone, Copy, Debug)]
-struct Sample {
-    now: Time,
-    /// RS.newly_acked, in bytes.
-    newly_acked: u64,
-    /// When the newest of the packets was sent.
-    sent_at: Option<Time>,
-    /// RS.rtt.
-    rtt: Option<Duration>,
-    /// RS.delivery_rate, in bytes a second; 0 if the turn gave none.
-    rate: u64,
-    /// RS.delivered, in bytes.
-    delivered: u64,
-    /// RS.is_app_limited.
-    application_limited: bool,
-    /// The packet was sent in ProbeRTT or in the round after it.
-    is_held_back: bool,
-    /// RS.tx_in_flight, in bytes.
-    in_flight_when_sent: u64,
-    /// RS.lost, with what was marked, in bytes.
-    lost: u64,
-    /// C.inflight after these acknowledgements, in bytes.
-    in_flight: u64,
-    /// C.inflight before them had reached BBR.inflight_longterm.
-    has_reached_longterm: bool,
 }
 
 impl Bbr {
@@ -321,29 +266,6 @@ impl Bbr {
 
     fn datagram(&self) -> u64 {
         u64::from(self.path.datagram_size())
-    }
-
-    /// The turn's rate sample.
-    fn sample(&self, observed: &Observed) -> Sample {
-        let sent = self.flight.at(observed.acknowledged_sent_at());
-        let delivery = observed.delivery.unwrap_or_default();
-        let in_flight_when_sent =
-            if delivery.in_flight_when_sent > 0 { delivery.in_flight_when_sent } else { sent.in_flight };
-        let is_held_back = observed.largest_acknowledged_sent_at.is_some_and(|sent_at| self.held_back.covers(sent_at));
-        Sample {
-            now: observed.now,
-            newly_acked: observed.acknowledged_bytes,
-            sent_at: observed.largest_acknowledged_sent_at,
-            rtt: observed.rtt_sample,
-            rate: delivery.rate,
-            delivered: delivery.delivered,
-            application_limited: self.is_application_limited || is_held_back,
-            is_held_back,
-            in_flight_when_sent,
-            lost: delivery.lost.max(self.lost.saturating_sub(sent.lost)),
-            in_flight: observed.bytes_in_flight,
-            has_reached_longterm: self.has_reached(observed, self.inflight_longterm),
-        }
     }
 
     /// UpdateOnACK(): UpdateModelAndState() and the growth of the window.
