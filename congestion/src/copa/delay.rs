@@ -78,12 +78,13 @@ impl Delays {
         least.saturating_sub(self.minimum().unwrap_or_default()).saturating_sub(self.noise)
     }
 
-    /// Whether a sample shows a queue that is nearly empty, compared with its fullest in the last four RTTs.
-    pub(super) fn is_nearly_empty(&self, sample: Duration) -> bool {
+    /// Whether a sample shows a queue that is nearly empty, compared with its fullest in the last four RTTs. One packet in it,
+    /// which takes so long, is none.
+    pub(super) fn is_nearly_empty(&self, sample: Duration, packet: Duration) -> bool {
         let minimum = self.minimum().unwrap_or_default();
         let longest = LONGEST.saturating_sub(self.shortfall.least().unwrap_or(LONGEST));
         let fullest = longest.saturating_sub(minimum);
-        sample.saturating_sub(minimum) <= (fullest / NEARLY_EMPTY_DIVISOR).max(self.noise)
+        sample.saturating_sub(minimum) <= (fullest / NEARLY_EMPTY_DIVISOR).max(self.noise).max(packet)
     }
 }
 
@@ -196,13 +197,13 @@ mod tests {
         let mut delays = Delays::new(Duration::ZERO);
         delays.on_observed(&turn(0, 80));
         delays.on_observed(&turn(50, 180));
-        assert!(delays.is_nearly_empty(ms(90)));
-        assert!(!delays.is_nearly_empty(ms(91)));
+        assert!(delays.is_nearly_empty(ms(90), ms(1)));
+        assert!(!delays.is_nearly_empty(ms(91), ms(1)));
         // The 180 are forgotten after four RTTs.
         for step in 0..20 {
             delays.on_observed(&turn(100 + step * 30, 100));
         }
-        assert!(delays.is_nearly_empty(ms(82)) && !delays.is_nearly_empty(ms(83)));
+        assert!(delays.is_nearly_empty(ms(82), ms(2)) && !delays.is_nearly_empty(ms(83), ms(2)));
     }
 
     proptest! {

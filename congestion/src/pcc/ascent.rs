@@ -1,5 +1,6 @@
 //! [`Ascent`]: from a utility gradient to the next rate (the paper's section 4).
 
+use super::power::power;
 use super::utility::MEGABIT;
 
 /// omega_0: the first step changes the rate by no more than this part of it.
@@ -12,7 +13,7 @@ const LAST_BOUNDARY: f64 = 0.5;
 /// The steps up the utility, and how sure of their direction they are.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ascent {
-    /// theta_0: the step for a gradient of one, in Mbit/s.
+    /// The step for a gradient of one at one Mbit/s, in Mbit/s.
     scale: f64,
     up: Option<bool>,
     /// tau: consecutive steps in that direction.
@@ -44,7 +45,8 @@ impl Ascent {
         } else {
             (self.up, self.steps, self.cut) = (Some(up), 1, 0.0);
         }
-        let wanted = self.amplifier() * self.scale * gradient.abs() * MEGABIT;
+        let scale = self.scale * power(rate / MEGABIT, 0.5);
+        let wanted = self.amplifier() * scale * gradient.abs() * MEGABIT;
         let boundary = (FIRST_BOUNDARY + self.cut * BOUNDARY_STEP).min(LAST_BOUNDARY);
         let change = if wanted > boundary * rate {
             self.cut += 1.0;

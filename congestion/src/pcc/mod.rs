@@ -77,11 +77,11 @@ const PARAMETERS: &[Parameter] = &[
     },
     Parameter {
         name: "step",
-        about: "Mbit/s that the first step makes for a utility gradient of one; later steps are amplified",
+        about: "Mbit/s that a first step at one Mbit/s makes for a utility gradient of one; it grows with the root of the rate",
         unit: Unit::Thousandths,
         least: 1,
-        most: 1_000_000,
-        default: 1000,
+        most: 1000,
+        default: 30,
     },
 ];
 

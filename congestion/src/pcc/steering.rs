@@ -5,7 +5,7 @@ use core::time::Duration;
 use codec::Time;
 
 use super::interval::{Finished, Intervals, Purpose};
-use super::utility::{CERTAIN_LOSS, MEGABIT, Measured, SIGNIFICANT_LOSS, Utility};
+use super::utility::{MEGABIT, Measured, SIGNIFICANT_LOSS, Utility};
 use super::{Pcc, Round, seconds};
 use crate::Observed;
 
@@ -200,7 +200,7 @@ impl Pcc {
                     *previous = Some(measured);
                     return;
                 };
-                let (was, is) = self.utility.compare(&before, &measured, CERTAIN_LOSS);
+                let (was, is) = self.utility.compare_in_doubt(&before, &measured);
                 if is > was || measured.rate <= before.rate {
                     *previous = Some(measured);
                 } else {
@@ -238,7 +238,7 @@ impl Pcc {
         if measured.gradient < LEAST_EARLY_GRADIENT {
             measured.gradient = 0.0;
         }
-        let (was, is) = self.utility.compare(previous, &measured, CERTAIN_LOSS);
+        let (was, is) = self.utility.compare_in_doubt(previous, &measured);
         if measured.packets >= LEAST_EARLY_PACKETS && measured.rate > previous.rate && is < was {
             self.end_starting(now, previous, &measured);
         }

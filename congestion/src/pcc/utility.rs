@@ -10,7 +10,9 @@ const SIGNIFICANT_GRADIENT: f64 = 4.0;
 /// How many standard errors two loss rates must be apart to count as different, squared.
 pub(super) const SIGNIFICANT_LOSS: f64 = 4.0;
 /// The same where many comparisons are made, each of which could end something.
-pub(super) const CERTAIN_LOSS: f64 = 12.0;
+const CERTAIN_LOSS: f64 = 12.0;
+/// By how many standard errors the true loss may be less than what is seen.
+const DOUBT: f64 = 2.0;
 /// An RTT that grew by less than this in a monitor interval, in seconds, grew by what hosts and their timers do to it.
 const LEAST_GROWTH: f64 = 100e-6;
 
@@ -65,6 +67,17 @@ impl Utility {
             return (self.of(one), self.of(other));
         }
         let loss = pooled(one, other);
+        (self.of(&Measured { loss, ..*one }), self.of(&Measured { loss, ..*other }))
+    }
+
+    /// As [`compare`](Self::compare), with nothing but certainty: loss that does not differ counts as little as it can be.
+    pub(super) fn compare_in_doubt(&self, one: &Measured, other: &Measured) -> (f64, f64) {
+        if Self::has_other_loss(one, other, CERTAIN_LOSS) {
+            return (self.of(one), self.of(other));
+        }
+        let loss = pooled(one, other);
+        let variance = loss * (1.0 - loss) / (one.packets + other.packets).max(1.0);
+        let loss = (loss - DOUBT * power(variance, 0.5)).max(0.0);
         (self.of(&Measured { loss, ..*one }), self.of(&Measured { loss, ..*other }))
     }
 
