@@ -11,7 +11,7 @@ pub const MAXIMUM_WINDOW: u64 = 1 << 40;
 /// What one call to the socket carries at most with segmentation offload, and so the most that leaves at once, in bytes.
 pub const MAXIMUM_QUANTUM: u64 = 64 * 1024;
 /// So many bursts of a controller that measures its own queue are an RTT at least.
-const SHORT_QUANTA: u64 = 16;
+const SHORT_QUANTA: u64 = 32;
 /// A burst that the window cuts short is worth waiting for while it is less than one in so many of the window.
 const PORTIONS: u64 = 4;
 /// Below this RTT a path is not paced: no timer is fine enough to spread a window over it.

@@ -214,4 +214,4 @@ impl Intervals {
 }
 
 /// Longer samples are taken as this long, so that sums of their squares stay numbers.
-const MAXIMUM_RTT: Duration = Duration::from_secs(3600);
+pub(super) const MAXIMUM_RTT: Duration = Duration::from_secs(3600);

@@ -27,7 +27,7 @@ use crate::{
 use ascent::Ascent;
 use interval::Intervals;
 use steering::Phase;
-use utility::Utility;
+use utility::{Regression, Utility};
 
 /// The window is what the rate has in flight times this: it holds a sender back only where acknowledgements stay away.
 const WINDOW_GAIN: f64 = 2.0;
@@ -121,6 +121,9 @@ pub struct Pcc {
     rate: f64,
     /// Bytes a second: what the current interval is sent at.
     sending: f64,
+    /// RTT over sending time since the rate changed.
+    trend: Regression,
+    trend_start: Time,
     /// The least length of the current interval.
     length: Duration,
     chance: u64,
@@ -161,6 +164,8 @@ impl Pcc {
             epsilon: parameters.get(4) as f64 / 1000.0,
             rate: 0.0,
             sending: 0.0,
+            trend: Regression::default(),
+            trend_start: conditions.now,
             length: Duration::ZERO,
             chance: conditions.seed,
             round: Round::default(),

@@ -4,8 +4,8 @@ use core::time::Duration;
 
 use codec::Time;
 
-use super::interval::{Finished, Intervals, Purpose};
-use super::utility::{MEGABIT, Measured, SIGNIFICANT_LOSS, Utility};
+use super::interval::{Finished, Intervals, MAXIMUM_RTT, Purpose};
+use super::utility::{MEGABIT, Measured, Regression, trust};
 use super::{Pcc, Round, seconds};
 use crate::Observed;
 
@@ -71,6 +71,7 @@ impl Pcc {
         self.sending = self.rate;
         self.decision += 1;
         self.ascent.restart();
+        self.restart_trend(now);
         if starting {
             self.phase = Phase::Starting { previous: None, begun: 0, known: 0 };
         } else {
@@ -94,6 +95,12 @@ impl Pcc {
         }
         self.rate = self.bounded(self.rate);
         self.intervals.on_observed(observed);
+        if let (Some(sample), Some(sent_at)) = (observed.rtt_sample, observed.largest_acknowledged_sent_at)
+            && sent_at >= self.trend_start
+        {
+            let since = sent_at.saturating_since(self.trend_start).as_secs_f64();
+            self.trend.add(since, sample.min(MAXIMUM_RTT).as_secs_f64());
+        }
         let rtt = self.smoothed_rtt();
         while let Some(finished) = self.intervals.poll_finished(&self.utility, rtt) {
             self.on_finished(now, &finished);
@@ -107,6 +114,7 @@ impl Pcc {
                 let heard = observed.largest_acknowledged_sent_at.is_some_and(|sent_at| sent_at >= from);
                 if now >= until || (heard && observed.bytes_in_flight <= in_pipe) {
                     self.slow_start_threshold = Some(self.in_flight(self.rate));
+                    self.restart_trend(now);
                     self.probe();
                     self.next_interval(now);
                 }
@@ -268,6 +276,12 @@ impl Pcc {
         (self.path.bandwidth() as f64).clamp(least, most.max(least))
     }
 
+    /// The rate changed: how the RTT goes on is to be seen.
+    fn restart_trend(&mut self, now: Time) {
+        self.trend = Regression::default();
+        self.trend_start = now;
+    }
+
     /// Begins two pairs of trials around the rate.
     pub(super) fn probe(&mut self) {
         self.decision += 1;
@@ -283,9 +297,11 @@ impl Pcc {
         let pairs = [ordered(first, second), ordered(third, fourth)];
         let (high, low) = (together(&pairs.map(|(high, _)| high)), together(&pairs.map(|(_, low)| low)));
         // Whether loss differs, all four tell together; which way is better, each pair has to say.
-        let differs = Utility::has_other_loss(&high, &low, SIGNIFICANT_LOSS);
+        let trust = trust(&high, &low);
+        let trend = self.utility.filter_trend(&self.trend, now.saturating_since(self.trend_start).as_secs_f64());
+        let with_trend = |trial: Measured| Measured { gradient: trial.gradient.max(trend), ..trial };
         let gradients = pairs.map(|(high, low)| {
-            let (more, less) = self.utility.compare(&high, &low, if differs { 0.0 } else { f64::INFINITY });
+            let (more, less) = self.utility.compare(&with_trend(high), &with_trend(low), trust);
             (more - less) / ((high.rate - low.rate).max(1.0) / MEGABIT)
         });
         if (gradients[0] > 0.0) != (gradients[1] > 0.0) {
@@ -300,7 +316,7 @@ impl Pcc {
 
     /// One more step in the same direction, or the last one is taken back.
     fn judge_step(&mut self, now: Time, from: &Measured, measured: &Measured) {
-        let (was, is) = self.utility.compare(from, measured, SIGNIFICANT_LOSS);
+        let (was, is) = self.utility.compare(from, measured, trust(from, measured));
         let difference = measured.rate - from.rate;
         if difference.abs() < LEAST_DIFFERENCE * from.rate {
             self.probe();
@@ -315,6 +331,7 @@ impl Pcc {
         if is < was {
             self.count_reduction(now, from.rate, measured);
             self.rate = self.bounded(from.rate);
+            self.restart_trend(now);
         }
         self.probe();
         self.next_interval(now);
@@ -327,6 +344,7 @@ impl Pcc {
         self.decision += 1;
         self.phase = Phase::Moving { from: *from, begun: false };
         self.next_interval(now);
+        self.restart_trend(now);
     }
 
     /// Notes a reduction to `rate`, if it is one; `because` is the interval that was worth less.
@@ -375,6 +393,7 @@ impl Pcc {
         self.events.loss += 1;
         self.recovery.begin(now);
         self.ascent.restart();
+        self.restart_trend(now);
         self.probe();
         self.next_interval(now);
     }

@@ -7,12 +7,14 @@ use crate::Parameters;
 pub(super) const MEGABIT: f64 = 125_000.0;
 /// How many standard errors an RTT gradient must be away from zero to count, squared.
 const SIGNIFICANT_GRADIENT: f64 = 4.0;
-/// How many standard errors two loss rates must be apart to count as different, squared.
-pub(super) const SIGNIFICANT_LOSS: f64 = 4.0;
-/// The same where many comparisons are made, each of which could end something.
+/// So many standard errors, squared, leave half of a difference in loss believed.
+const HALF_TRUST: f64 = 1.0;
+/// How many standard errors apart, squared, two losses differ beyond doubt.
 const CERTAIN_LOSS: f64 = 12.0;
 /// By how many standard errors the true loss may be less than what is seen.
 const DOUBT: f64 = 2.0;
+/// The threshold of RTT gradients is divided by this for all intervals of a decision together.
+const TREND_DIVISOR: f64 = 10.0;
 /// An RTT that grew by less than this in a monitor interval, in seconds, grew by what hosts and their timers do to it.
 const LEAST_GROWTH: f64 = 100e-6;
 
@@ -56,23 +58,20 @@ impl Utility {
         power(rate, self.exponent) - self.delay * rate * measured.gradient - self.loss * rate * measured.loss
     }
 
-    /// The utilities of two intervals that are to be compared: where their loss differs by no more than chance would have
-    /// it, both are given the loss of the two together.
+    /// The utilities of two intervals that are to be compared: as far as chance explains that their loss differs, both are
+    /// given the loss of the two together. `trust` is what is left of the difference, see [`trust`].
     ///
     /// Without this, a path that loses one packet in a hundred tells nothing: among the 200 packets of an interval, two more
     /// or less are worth ten times as much as 5 % of the rate.
-    /// `significant` is the square of how many standard errors make a difference.
-    pub(super) fn compare(&self, one: &Measured, other: &Measured, significant: f64) -> (f64, f64) {
-        if Self::has_other_loss(one, other, significant) {
-            return (self.of(one), self.of(other));
-        }
+    pub(super) fn compare(&self, one: &Measured, other: &Measured, trust: f64) -> (f64, f64) {
         let loss = pooled(one, other);
-        (self.of(&Measured { loss, ..*one }), self.of(&Measured { loss, ..*other }))
+        let of = |measured: &Measured| self.of(&Measured { loss: loss + (measured.loss - loss) * trust, ..*measured });
+        (of(one), of(other))
     }
 
     /// As [`compare`](Self::compare), with nothing but certainty: loss that does not differ counts as little as it can be.
     pub(super) fn compare_in_doubt(&self, one: &Measured, other: &Measured) -> (f64, f64) {
-        if Self::has_other_loss(one, other, CERTAIN_LOSS) {
+        if standard_errors_squared(one, other) > CERTAIN_LOSS {
             return (self.of(one), self.of(other));
         }
         let loss = pooled(one, other);
@@ -81,20 +80,38 @@ impl Utility {
         (self.of(&Measured { loss, ..*one }), self.of(&Measured { loss, ..*other }))
     }
 
-    /// Whether chance alone would hardly make these two lose as differently as they do.
-    pub(super) fn has_other_loss(one: &Measured, other: &Measured, significant: f64) -> bool {
-        let loss = pooled(one, other);
-        let variance = loss * (1.0 - loss).max(0.0) * (one.packets + other.packets) / (one.packets * other.packets).max(1.0);
-        let difference = one.loss - other.loss;
-        variance <= 0.0 || difference * difference > significant * variance
-    }
-
     /// An RTT gradient as it counts: none if it is negative, below the threshold, or not certain.
     pub(super) fn filter(&self, regression: &Regression, seconds: f64) -> f64 {
+        filter(regression, seconds, self.least_gradient)
+    }
+
+    /// The same over all intervals of a decision, whose length makes much less of a gradient visible.
+    pub(super) fn filter_trend(&self, regression: &Regression, seconds: f64) -> f64 {
+        filter(regression, seconds, self.least_gradient / TREND_DIVISOR)
+    }
+}
+
+fn filter(regression: &Regression, seconds: f64, least: f64) -> f64 {
+    {
         let gradient = regression.slope().unwrap_or(0.0);
         let grew = gradient * seconds;
-        if gradient < self.least_gradient || grew < LEAST_GROWTH || !regression.is_certain() { 0.0 } else { gradient }
+        if gradient < least || grew < LEAST_GROWTH || !regression.is_certain() { 0.0 } else { gradient }
     }
+}
+
+/// How much of the difference between the losses of two intervals is to be believed, from 0 to 1: half of it at one standard
+/// error. The sign stays, so that what is too little to be seen at once is seen in the mean of many decisions.
+pub(super) fn trust(one: &Measured, other: &Measured) -> f64 {
+    let square = standard_errors_squared(one, other);
+    if square.is_finite() { square / (square + HALF_TRUST) } else { 1.0 }
+}
+
+/// By how many standard errors the losses of two intervals differ, squared; infinite if chance has no part in them.
+fn standard_errors_squared(one: &Measured, other: &Measured) -> f64 {
+    let loss = pooled(one, other);
+    let variance = loss * (1.0 - loss).max(0.0) * (one.packets + other.packets) / (one.packets * other.packets).max(1.0);
+    let difference = one.loss - other.loss;
+    if variance > 0.0 { difference * difference / variance } else { f64::INFINITY }
 }
 
 /// The share of the packets of both that was lost or marked.
