@@ -76,12 +76,12 @@ impl Interval {
     }
 
     /// What is known of it by now, whether or not all of it is.
-    pub(super) fn measure(&self, utility: &Utility) -> Measured {
+    pub(super) fn measure(&self, utility: &Utility, minimum: f64) -> Measured {
         let packets = self.acknowledged_packets.saturating_add(self.lost_packets) as f64;
         let bad = self.lost_packets.saturating_add(self.marked_packets) as f64;
         let loss = (bad / packets.max(1.0)).min(1.0);
         let marks = (self.marked_packets as f64 / packets.max(1.0)).min(1.0);
-        Measured { rate: self.rate, packets, loss, marks, gradient: utility.filter(&self.rtt, self.heard_until) }
+        Measured { rate: self.rate, packets, loss, marks, gradient: utility.filter(&self.rtt, self.heard_until), standing: self.rtt.mean_y() / minimum.max(1e-6) - 1.0 }
     }
 
     /// Whether what was sent is what the rate is: neither the application nor the window held it back.
@@ -163,7 +163,7 @@ impl Intervals {
     }
 
     /// Takes away the oldest interval if all of it is known, within what reordering `rtt` leaves room for.
-    pub(super) fn poll_finished(&mut self, utility: &Utility, rtt: Duration) -> Option<Finished> {
+    pub(super) fn poll_finished(&mut self, utility: &Utility, rtt: Duration, minimum: f64) -> Option<Finished> {
         let latest_heard = self.latest_heard;
         let oldest = *self.at(0);
         if !oldest.is_known(latest_heard, rtt) {
@@ -173,7 +173,7 @@ impl Intervals {
         self.count -= 1;
         let end = oldest.end.unwrap_or(oldest.start);
         let measured = (oldest.is_used(end) && oldest.acknowledged_packets.saturating_add(oldest.lost_packets) > 0)
-            .then(|| oldest.measure(utility));
+            .then(|| oldest.measure(utility, minimum));
         Some(Finished { purpose: oldest.purpose, measured })
     }
 

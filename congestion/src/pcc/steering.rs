@@ -102,7 +102,8 @@ impl Pcc {
             self.trend.add(since, sample.min(MAXIMUM_RTT).as_secs_f64());
         }
         let rtt = self.smoothed_rtt();
-        while let Some(finished) = self.intervals.poll_finished(&self.utility, rtt) {
+        let minimum = self.path.rtt().map_or(rtt, |rtt| rtt.minimum).as_secs_f64();
+        while let Some(finished) = self.intervals.poll_finished(&self.utility, rtt, minimum) {
             self.on_finished(now, &finished);
         }
         match self.phase {
@@ -242,7 +243,7 @@ impl Pcc {
     /// Ends starting before an interval is over, if what is known of it already is worth less than the one before.
     fn judge_early(&mut self, now: Time, previous: &Measured) {
         let Some(interval) = self.intervals.oldest_of(self.decision) else { return };
-        let mut measured = interval.measure(&self.utility);
+        let mut measured = interval.measure(&self.utility, self.path.rtt().map_or(0.0, |rtt| rtt.minimum.as_secs_f64()));
         if measured.gradient < LEAST_EARLY_GRADIENT {
             measured.gradient = 0.0;
         }
@@ -434,5 +435,6 @@ fn together(both: &[Measured; 2]) -> Measured {
         loss: mean(one.loss, other.loss),
         marks: mean(one.marks, other.marks),
         gradient: (one.gradient + other.gradient) / 2.0,
+        standing: (one.standing + other.standing) / 2.0,
     }
 }

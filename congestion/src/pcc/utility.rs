@@ -13,6 +13,10 @@ const HALF_TRUST: f64 = 1.0;
 const CERTAIN_LOSS: f64 = 12.0;
 /// By how many standard errors the true loss may be less than what is seen.
 const DOUBT: f64 = 2.0;
+/// A queue that stands above this part of the least RTT ...
+const STANDING_QUEUE: f64 = 0.1;
+/// ... makes loss cost so many times more for each least RTT that it is long.
+const STANDING_BLAME: f64 = 10.0;
 /// The threshold of RTT gradients is divided by this for all intervals of a decision together.
 const TREND_DIVISOR: f64 = 10.0;
 /// An RTT that grew by less than this in a monitor interval, in seconds, grew by what hosts and their timers do to it.
@@ -44,6 +48,8 @@ pub(super) struct Measured {
     pub marks: f64,
     /// By how many seconds the RTT grew each second; zero where that is noise or less.
     pub gradient: f64,
+    /// The queue that stood meanwhile: how much of the least RTT the RTT was above it.
+    pub standing: f64,
 }
 
 impl Utility {
@@ -55,7 +61,8 @@ impl Utility {
     /// What the interval was worth, in the paper's terms: `x^t - b x dRTT/dT - c x L`, with x in Mbit/s.
     pub(super) fn of(&self, measured: &Measured) -> f64 {
         let rate = measured.rate / MEGABIT;
-        power(rate, self.exponent) - self.delay * rate * measured.gradient - self.loss * rate * measured.loss
+        let blame = 1.0 + STANDING_BLAME * (measured.standing - STANDING_QUEUE).clamp(0.0, 1.0);
+        power(rate, self.exponent) - self.delay * rate * measured.gradient - self.loss * blame * rate * measured.loss
     }
 
     /// The utilities of two intervals that are to be compared: as far as chance explains that their loss differs, both are
@@ -142,6 +149,10 @@ impl Regression {
         self.yy += from_y * (y - self.mean_y);
     }
 
+    pub(super) const fn mean_y(&self) -> f64 {
+        self.mean_y
+    }
+
     /// `None` for fewer than two points, or all at one x.
     pub(super) fn slope(&self) -> Option<f64> {
         (self.count >= 2.0 && self.xx > 0.0).then(|| self.xy / self.xx)
@@ -171,7 +182,7 @@ mod tests {
     }
 
     fn measured(megabits: f64, loss: f64, gradient: f64) -> Measured {
-        Measured { rate: megabits * MEGABIT, packets: 200.0, loss, marks: 0.0, gradient }
+        Measured { rate: megabits * MEGABIT, packets: 200.0, loss, marks: 0.0, gradient, standing: 0.0 }
     }
 
     #[test]
