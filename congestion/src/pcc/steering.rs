@@ -299,10 +299,11 @@ impl Pcc {
         let (high, low) = (together(&pairs.map(|(high, _)| high)), together(&pairs.map(|(_, low)| low)));
         // Whether loss differs, all four tell together; which way is better, each pair has to say.
         let trust = trust(&high, &low);
-        let trend = self.utility.filter_trend(&self.trend, now.saturating_since(self.trend_start).as_secs_f64());
-        let with_trend = |trial: Measured| Measured { gradient: trial.gradient.max(trend), ..trial };
+        let trend = self.utility.trend(&self.trend, now.saturating_since(self.trend_start).as_secs_f64());
+        let own = self.utility.own_slope(pairs.map(|(high, low)| high.gradient - low.gradient)) / 2.0;
         let gradients = pairs.map(|(high, low)| {
-            let (more, less) = self.utility.compare(&with_trend(high), &with_trend(low), trust);
+            let (high, low) = (Measured { gradient: trend + own, ..high }, Measured { gradient: trend - own, ..low });
+            let (more, less) = self.utility.compare(&high, &low, trust);
             (more - less) / ((high.rate - low.rate).max(1.0) / MEGABIT)
         });
         if (gradients[0] > 0.0) != (gradients[1] > 0.0) {

@@ -46,7 +46,7 @@ pub(super) struct Measured {
     pub loss: f64,
     /// The share of them that was marked.
     pub marks: f64,
-    /// By how many seconds the RTT grew each second; zero where that is noise or less.
+    /// By how many seconds the RTT grew each second; zero where that is noise. A negative one is no gain.
     pub gradient: f64,
     /// The queue that stood meanwhile: how much of the least RTT the RTT was above it.
     pub standing: f64,
@@ -62,7 +62,7 @@ impl Utility {
     pub(super) fn of(&self, measured: &Measured) -> f64 {
         let rate = measured.rate / MEGABIT;
         let blame = 1.0 + STANDING_BLAME * (measured.standing - STANDING_QUEUE).clamp(0.0, 1.0);
-        power(rate, self.exponent) - self.delay * rate * measured.gradient - self.loss * blame * rate * measured.loss
+        power(rate, self.exponent) - self.delay * rate * measured.gradient.max(0.0) - self.loss * blame * rate * measured.loss
     }
 
     /// The utilities of two intervals that are to be compared: as far as chance explains that their loss differs, both are
@@ -87,23 +87,33 @@ impl Utility {
         (self.of(&Measured { loss, ..*one }), self.of(&Measured { loss, ..*other }))
     }
 
-    /// An RTT gradient as it counts: none if it is negative, below the threshold, or not certain.
-    pub(super) fn filter(&self, regression: &Regression, seconds: f64) -> f64 {
-        filter(regression, seconds, self.least_gradient)
+    /// The RTT's slope in one interval: none if it is below the threshold or not certain. It may be negative.
+    pub(super) fn slope(&self, regression: &Regression, seconds: f64) -> f64 {
+        let slope = certain(regression, seconds);
+        if slope.abs() < self.least_gradient { 0.0 } else { slope }
     }
 
-    /// The same over all intervals of a decision, whose length makes much less of a gradient visible.
-    pub(super) fn filter_trend(&self, regression: &Regression, seconds: f64) -> f64 {
-        filter(regression, seconds, self.least_gradient / TREND_DIVISOR)
+    /// The same over all intervals of a decision, whose length makes much less of a slope visible.
+    pub(super) fn trend(&self, regression: &Regression, seconds: f64) -> f64 {
+        let slope = certain(regression, seconds);
+        if slope < self.least_gradient / TREND_DIVISOR { 0.0 } else { slope }
+    }
+
+    /// What of the difference in slope between the higher and the lower trials is the trials' own doing, given that of each
+    /// pair: as much as the pairs agree.
+    pub(super) fn own_slope(&self, differences: [f64; 2]) -> f64 {
+        let [one, other] = differences;
+        let (mean, apart) = ((one + other) / 2.0, (one - other) / 2.0);
+        let square = mean * mean;
+        let trusted = if square > 0.0 { mean * square / (square + apart * apart) } else { 0.0 };
+        if trusted.abs() < self.least_gradient { 0.0 } else { trusted }
     }
 }
 
-fn filter(regression: &Regression, seconds: f64, least: f64) -> f64 {
-    {
-        let gradient = regression.slope().unwrap_or(0.0);
-        let grew = gradient * seconds;
-        if gradient < least || grew < LEAST_GROWTH || !regression.is_certain() { 0.0 } else { gradient }
-    }
+/// A slope if it is certain, and more than what hosts and timers make of it in so many seconds; else zero.
+fn certain(regression: &Regression, seconds: f64) -> f64 {
+    let slope = regression.slope().unwrap_or(0.0);
+    if (slope * seconds).abs() < LEAST_GROWTH || !regression.is_certain() { 0.0 } else { slope }
 }
 
 /// How much of the difference between the losses of two intervals is to be believed, from 0 to 1: half of it at one standard
