@@ -105,9 +105,8 @@ impl Extreme {
 
     pub(super) fn add(&mut self, now: Time, sample: Duration, memory: Duration) {
         let new = Some((now, sample));
-        let is_old = |kept: Option<(Time, Duration)>, age: Duration| {
-            kept.is_none_or(|(at, _)| now.saturating_since(at) > age)
-        };
+        let is_old =
+            |kept: Option<(Time, Duration)>, age: Duration| kept.is_none_or(|(at, _)| now.saturating_since(at) > age);
         let is_better = |kept: Option<(Time, Duration)>| kept.is_none_or(|(_, least)| sample <= least);
         let [first, second, third] = &mut self.best;
         // All three too old, as after a pause: what they knew is void.
@@ -158,7 +157,8 @@ mod tests {
     fn the_least_of_a_time_that_passes() {
         let mut extreme = Extreme::default();
         assert_eq!(extreme.least(), None);
-        for (now, sample, least) in [(0, 5, 5), (10, 7, 5), (40, 6, 5), (100, 8, 5), (101, 9, 6), (141, 9, 8), (900, 20, 20)]
+        for (now, sample, least) in
+            [(0, 5, 5), (10, 7, 5), (40, 6, 5), (100, 8, 5), (101, 9, 6), (141, 9, 8), (900, 20, 20)]
         {
             extreme.add(at(now), ms(sample), ms(100));
             assert_eq!(extreme.least(), Some(ms(least)), "at {now}");

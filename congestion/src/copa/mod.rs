@@ -371,14 +371,16 @@ impl Controller for Copa {
 
     fn window(&self) -> Window {
         let (congestion_window, datagram_size) = (self.congestion_window(), self.path.datagram_size());
-        let standing = self.delays.standing().filter(|_| self.path.smoothed_rtt().is_some_and(|rtt| rtt >= UNPACED_BELOW));
+        let standing =
+            self.delays.standing().filter(|_| self.path.smoothed_rtt().is_some_and(|rtt| rtt >= UNPACED_BELOW));
         let Some(standing) = standing else {
             let quantum = MAXIMUM_QUANTUM.max(self.minimum_window());
             return Window { congestion_window, pacing_rate: 0, quantum };
         };
         let [opening, later] = PACING_QUARTERS;
         let quarters = if self.in_slow_start { opening } else { later };
-        let pacing_rate = mul_div(congestion_window.saturating_mul(quarters) / 4, NANOSECONDS, nanoseconds(Some(standing))).max(1);
+        let pacing_rate =
+            mul_div(congestion_window.saturating_mul(quarters) / 4, NANOSECONDS, nanoseconds(Some(standing))).max(1);
         Window { congestion_window, pacing_rate, quantum: short_quantum(pacing_rate, standing, datagram_size) }
     }
 

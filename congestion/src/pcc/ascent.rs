@@ -55,7 +55,7 @@ impl Ascent {
             self.cut = cuts_for(wanted / rate);
             wanted
         };
-        if up { rate + change } else { rate - change }
+        if up { rate + change } else { rate * rate / (rate + change) }
     }
 
     /// m(tau): tau up to three steps in one direction, then 2 tau - 3.

@@ -81,7 +81,14 @@ impl Interval {
         let bad = self.lost_packets.saturating_add(self.marked_packets) as f64;
         let loss = (bad / packets.max(1.0)).min(1.0);
         let marks = (self.marked_packets as f64 / packets.max(1.0)).min(1.0);
-        Measured { rate: self.rate, packets, loss, marks, gradient: utility.slope(&self.rtt, self.heard_until), standing: self.rtt.mean_y() / minimum.max(1e-6) - 1.0 }
+        Measured {
+            rate: self.rate,
+            packets,
+            loss,
+            marks,
+            gradient: utility.slope(&self.rtt, self.heard_until),
+            standing: self.rtt.mean_y() / minimum.max(1e-6) - 1.0,
+        }
     }
 
     /// Whether what was sent is what the rate is: neither the application nor the window held it back.
@@ -182,7 +189,9 @@ impl Intervals {
         let places = 0..self.count;
         let found = places.map(|place| *self.at(place));
         found.into_iter().find(|interval| {
-            interval.purpose.decision == decision && interval.purpose.trial.is_some() && interval.rtt != Regression::default()
+            interval.purpose.decision == decision
+                && interval.purpose.trial.is_some()
+                && interval.rtt != Regression::default()
         })
     }
 

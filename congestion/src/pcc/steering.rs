@@ -12,7 +12,7 @@ use crate::Observed;
 /// The shortest interval: less is shorter than timers are late.
 const LEAST_INTERVAL: Duration = Duration::from_millis(5);
 /// Packets in an interval at least.
-const LEAST_PACKETS: u64 = 20;
+const LEAST_PACKETS: u64 = 10;
 /// An interval that is judged before its end has so many packets.
 const LEAST_EARLY_PACKETS: f64 = 20.0;
 /// ... and an RTT that grows by so much, in seconds a second, if it is judged by that.
@@ -243,7 +243,8 @@ impl Pcc {
     /// Ends starting before an interval is over, if what is known of it already is worth less than the one before.
     fn judge_early(&mut self, now: Time, previous: &Measured) {
         let Some(interval) = self.intervals.oldest_of(self.decision) else { return };
-        let mut measured = interval.measure(&self.utility, self.path.rtt().map_or(0.0, |rtt| rtt.minimum.as_secs_f64()));
+        let mut measured =
+            interval.measure(&self.utility, self.path.rtt().map_or(0.0, |rtt| rtt.minimum.as_secs_f64()));
         if measured.gradient < LEAST_EARLY_GRADIENT {
             measured.gradient = 0.0;
         }

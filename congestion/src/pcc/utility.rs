@@ -62,7 +62,9 @@ impl Utility {
     pub(super) fn of(&self, measured: &Measured) -> f64 {
         let rate = measured.rate / MEGABIT;
         let blame = 1.0 + STANDING_BLAME * (measured.standing - STANDING_QUEUE).clamp(0.0, 1.0);
-        power(rate, self.exponent) - self.delay * rate * measured.gradient.max(0.0) - self.loss * blame * rate * measured.loss
+        power(rate, self.exponent)
+            - self.delay * rate * measured.gradient.max(0.0)
+            - self.loss * blame * rate * measured.loss
     }
 
     /// The utilities of two intervals that are to be compared: as far as chance explains that their loss differs, both are
@@ -126,7 +128,8 @@ pub(super) fn trust(one: &Measured, other: &Measured) -> f64 {
 /// By how many standard errors the losses of two intervals differ, squared; infinite if chance has no part in them.
 fn standard_errors_squared(one: &Measured, other: &Measured) -> f64 {
     let loss = pooled(one, other);
-    let variance = loss * (1.0 - loss).max(0.0) * (one.packets + other.packets) / (one.packets * other.packets).max(1.0);
+    let variance =
+        loss * (1.0 - loss).max(0.0) * (one.packets + other.packets) / (one.packets * other.packets).max(1.0);
     let difference = one.loss - other.loss;
     if variance > 0.0 { difference * difference / variance } else { f64::INFINITY }
 }
