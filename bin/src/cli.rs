@@ -223,6 +223,6 @@ mod tests {
     #[test]
     fn a_misspelt_controller_is_answered_with_the_nearest() {
         assert!(algorithm("cubik").unwrap_err().contains("did you mean \"cubic\""));
-        assert_eq!(algorithm("NewReno"), Ok(Algorithm::NewReno));
+        assert_eq!(algorithm("NewReno"), Ok(Algorithm::NEW_RENO));
     }
 }

@@ -14,12 +14,12 @@ const C_DIVISOR: u128 = 10;
 const FURTHEST: u64 = 10_000_000_000;
 
 /// `bytes` times beta_cubic, 0.7.
-pub(super) fn decrease(bytes: u64) -> u64 {
+pub(crate) fn decrease(bytes: u64) -> u64 {
     mul_div(bytes, 7, 10)
 }
 
 /// `bytes` times (1 + beta_cubic) / 2, 0.85: the plateau under fast convergence.
-pub(super) fn converge(bytes: u64) -> u64 {
+pub(crate) fn converge(bytes: u64) -> u64 {
     mul_div(bytes, 85, 100)
 }
 

@@ -1,7 +1,7 @@
 //! CUBIC (RFC 9438), with HyStart++ for the first slow start (RFC 9406).
 
-mod curve;
-mod stage;
+pub(crate) mod curve;
+pub(crate) mod stage;
 #[cfg(test)]
 mod tests;
 
@@ -11,6 +11,7 @@ use core::time::Duration;
 use codec::Time;
 
 use crate::hystart::{CSS_GROWTH_DIVISOR, Growth, HyStart};
+use crate::scaled::{FRACTION_BITS, limit, scale};
 use crate::window::{MAXIMUM_WINDOW, minimum_window};
 use crate::{
     Controller, Events, InitialConditions, Observed, Parameter, Parameters, PathModel, RecoveryPeriod, Signal,
@@ -18,7 +19,7 @@ use crate::{
 };
 
 pub use stage::Region;
-use stage::{FRACTION_BITS, Stage, limit, scale};
+use stage::Stage;
 
 /// RFC 9438's controller.
 ///

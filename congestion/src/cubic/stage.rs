@@ -4,10 +4,8 @@ use core::time::Duration;
 
 use super::curve::{Curve, alpha};
 use crate::arithmetic::mul_div;
-use crate::window::MAXIMUM_WINDOW;
+use crate::scaled::{FRACTION_BITS, limit, scale};
 
-/// Windows are kept in bytes with so many fractional bits: one packet grows a large window by less than a byte.
-pub(super) const FRACTION_BITS: u32 = 16;
 /// A turn's acknowledgements are taken in no more steps than this, so that a batch grows the window as its packets one by one
 /// would have.
 const STEPS: u64 = 16;
@@ -23,33 +21,33 @@ pub enum Region {
     Convex,
 }
 
-/// One stage of congestion avoidance. Its windows are scaled by [`FRACTION_BITS`].
+/// One stage of congestion avoidance. Its windows are [scaled](crate::scaled).
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Stage {
+pub(crate) struct Stage {
     curve: Curve,
     segment: u64,
     /// t: how long the stage has lasted, without the time in which the window was not used or was in recovery.
-    pub(super) elapsed: Duration,
+    pub(crate) elapsed: Duration,
     /// W_est.
     estimate: u64,
-    pub(super) region: Region,
+    pub(crate) region: Region,
 }
 
 impl Stage {
     /// Begins at `window` (scaled) towards `saturation` (bytes).
-    pub(super) fn begin(window: u64, saturation: u64, datagram_size: u16) -> Self {
+    pub(crate) fn begin(window: u64, saturation: u64, datagram_size: u16) -> Self {
         let curve = Curve::new(window >> FRACTION_BITS, saturation, datagram_size);
         let region = if window < scale(curve.plateau()) { Region::Concave } else { Region::Convex };
         Self { curve, segment: u64::from(datagram_size), elapsed: Duration::ZERO, estimate: window, region }
     }
 
     /// W_max of this stage, in bytes.
-    pub(super) const fn plateau(&self) -> u64 {
+    pub(crate) const fn plateau(&self) -> u64 {
         self.curve.plateau()
     }
 
     /// The window (scaled) after so many bytes were acknowledged at once; `prior` is cwnd_prior in bytes.
-    pub(super) fn grow(&mut self, window: u64, prior: u64, rtt: Duration, acknowledged_bytes: u64) -> u64 {
+    pub(crate) fn grow(&mut self, window: u64, prior: u64, rtt: Duration, acknowledged_bytes: u64) -> u64 {
         let now = scale(self.curve.window_at(self.elapsed));
         let target = scale(self.curve.window_at(self.elapsed.saturating_add(rtt)));
         // More than a window cannot have been in flight for a round trip; a peer that claims so gains nothing.
@@ -96,14 +94,4 @@ impl Stage {
         // (target - cwnd) / cwnd for each segment acknowledged.
         limit(window.saturating_add(mul_div(target - window, scale(bytes), window)))
     }
-}
-
-/// Bytes, scaled by [`FRACTION_BITS`].
-pub(super) const fn scale(bytes: u64) -> u64 {
-    bytes.saturating_mul(1 << FRACTION_BITS)
-}
-
-/// A scaled window that is no larger than any may be.
-pub(super) fn limit(scaled: u64) -> u64 {
-    scaled.min(scale(MAXIMUM_WINDOW))
 }
