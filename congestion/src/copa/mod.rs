@@ -74,11 +74,15 @@ const LEAST_HEAVY_PACKETS: u64 = 8;
 ///
 /// Where the paper leaves a choice, or practice asks for one:
 ///
-/// * Slow start ends with the best delivery rate of the last rounds times the least RTT, but not with less than half the window:
-///   what it had in flight when the queue began.
-/// * Delay up to 100 µs (a parameter) is not taken for a queue: on fast paths it is worth more packets than 1/delta.
-/// * A step against the direction of the last round trip has velocity one; no step moves the window by more than half of it in a
-///   round trip.
+/// * Slow start ends when the queue has been there for a whole RTT, not half of one, because its own bursts are queues of half an
+///   RTT. The window is then the best delivery rate of the last rounds times the least RTT, at least half of what it was.
+/// * Delay up to 100 µs (a parameter) is not taken for a queue: on fast paths it is worth more packets than 1/delta. Nor is one
+///   packet taken for a queue that is not nearly empty.
+/// * Velocity is held where it overshoots, since a queue is heard of a round trip late: a step against the direction of the last
+///   round trip has velocity one; a step down takes no more than half of the queue in a round trip, one up adds no more than an
+///   eighth of the window, and below what the last rounds delivered no more than half of what is missing.
+/// * It is paced with 2 windows an RTTstanding in slow start only, later with 1.25: half an RTT's burst at twice the rate
+///   overflows short queues.
 /// * A loss is no signal in default mode, unless a round loses more than 15 % of its packets (a parameter): then the window
 ///   is halved, once a round trip. In competitive mode a loss halves 1/delta, once a round trip. Persistent congestion leaves
 ///   two datagrams.
@@ -255,10 +259,9 @@ impl Copa {
         let is_heavy = lost >= LEAST_HEAVY_PACKETS && lost > tolerated;
         let competed = self.mode.on_congestion();
         //= https://www.rfc-editor.org/rfc/rfc9002#section-7.1
-        //# If a path has been validated to support Explicit Congestion
-        //# Notification (ECN) [RFC3168] [RFC8311], QUIC treats a Congestion
-        //# Experienced (CE) codepoint in the IP header as a signal of
-        //# congestion.
+        //# If a path has been validated to support Explicit Congestion Notification (ECN)
+        //# {{!RFC3168}} {{?RFC8311}}, QUIC treats a Congestion Experienced (CE) codepoint
+        //# in the IP header as a signal of congestion.
         if is_heavy || (signal == Signal::EcnCe && !competed) {
             self.halve();
         } else if !competed {

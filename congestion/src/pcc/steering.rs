@@ -17,6 +17,8 @@ const LEAST_PACKETS: u64 = 10;
 const LEAST_EARLY_PACKETS: f64 = 20.0;
 /// ... and an RTT that grows by so much, in seconds a second, if it is judged by that.
 const LEAST_EARLY_GRADIENT: f64 = 0.1;
+/// An RTT that grows by so much, in seconds a second, does not wait for the trials of a decision.
+const STEEP_TREND: f64 = 0.2;
 /// Trials of one decision: two pairs.
 const TRIALS: usize = 4;
 /// Rates that differ by less than this part cannot be compared.
@@ -102,7 +104,7 @@ impl Pcc {
             self.trend.add(since, sample.min(MAXIMUM_RTT).as_secs_f64());
         }
         let rtt = self.smoothed_rtt();
-        let minimum = self.path.rtt().map_or(rtt, |rtt| rtt.minimum).as_secs_f64();
+        let minimum = self.minimum_rtt();
         while let Some(finished) = self.intervals.poll_finished(&self.utility, rtt, minimum) {
             self.on_finished(now, &finished);
         }
@@ -110,8 +112,7 @@ impl Pcc {
             Phase::Starting { previous: Some(previous), .. } => self.judge_early(now, &previous),
             Phase::Draining { from, until, bounds } => {
                 self.rate = self.bounded(self.delivered(bounds));
-                let minimum = self.path.rtt().map_or(rtt, |rtt| rtt.minimum);
-                let in_pipe = (self.rate * seconds(minimum)) as u64;
+                let in_pipe = (self.rate * minimum) as u64;
                 let heard = observed.largest_acknowledged_sent_at.is_some_and(|sent_at| sent_at >= from);
                 if now >= until || (heard && observed.bytes_in_flight <= in_pipe) {
                     self.slow_start_threshold = Some(self.in_flight(self.rate));
@@ -120,6 +121,7 @@ impl Pcc {
                     self.next_interval(now);
                 }
             }
+            Phase::Probing { .. } | Phase::Moving { .. } => self.brake_for_delay(now),
             _ => {}
         }
         if self.is_due(now) {
@@ -184,17 +186,8 @@ impl Pcc {
     /// 1 to 1.25 RTT, by lot, so that flows do not make their trials in step.
     fn draw_length(&mut self) -> Duration {
         let rtt = self.smoothed_rtt().min(Duration::from_secs(60));
-        let lot = u32::try_from(self.draw() % 256).unwrap_or(0);
+        let lot = u32::try_from(self.chance.below(256)).unwrap_or(0);
         (rtt + rtt * lot / 1024).max(LEAST_INTERVAL)
-    }
-
-    /// The next lot (splitmix64; a private copy).
-    fn draw(&mut self) -> u64 {
-        self.chance = self.chance.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.chance;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
     }
 
     fn on_finished(&mut self, now: Time, finished: &Finished) {
@@ -243,8 +236,7 @@ impl Pcc {
     /// Ends starting before an interval is over, if what is known of it already is worth less than the one before.
     fn judge_early(&mut self, now: Time, previous: &Measured) {
         let Some(interval) = self.intervals.oldest_of(self.decision) else { return };
-        let mut measured =
-            interval.measure(&self.utility, self.path.rtt().map_or(0.0, |rtt| rtt.minimum.as_secs_f64()));
+        let mut measured = interval.measure(&self.utility, self.minimum_rtt());
         if measured.gradient < LEAST_EARLY_GRADIENT {
             measured.gradient = 0.0;
         }
@@ -287,7 +279,7 @@ impl Pcc {
     /// Begins two pairs of trials around the rate.
     pub(super) fn probe(&mut self) {
         self.decision += 1;
-        self.phase = Phase::Probing { results: [None; TRIALS], begun: 0, order: self.draw() };
+        self.phase = Phase::Probing { results: [None; TRIALS], begun: 0, order: self.chance.next() };
     }
 
     /// Makes a step once all four trials are known, if both pairs say the same.
@@ -395,6 +387,22 @@ impl Pcc {
         self.slow_start_threshold = Some(self.in_flight(self.rate));
         self.events.loss += 1;
         self.recovery.begin(now);
+        self.ascent.restart();
+        self.restart_trend(now);
+        self.probe();
+        self.next_interval(now);
+    }
+
+    /// Takes the rate back to what the path delivers, if the RTT grows so fast that waiting for a decision, which takes six of
+    /// them, would make a queue of seconds: the path has become slower.
+    fn brake_for_delay(&mut self, now: Time) {
+        let slope = self.utility.trend(&self.trend, now.saturating_since(self.trend_start).as_secs_f64());
+        if slope < STEEP_TREND || self.trend.count() < LEAST_EARLY_PACKETS || self.recovery.is_under_way() {
+            return;
+        }
+        // A queue that is fed at a rate x and emptied at C grows the RTT by (x - C) / C each second.
+        self.reduced(now, self.in_flight(self.rate));
+        self.rate = self.bounded(self.rate / (1.0 + slope.min(1.0)));
         self.ascent.restart();
         self.restart_trend(now);
         self.probe();

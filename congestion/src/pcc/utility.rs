@@ -162,6 +162,11 @@ impl Regression {
         self.yy += from_y * (y - self.mean_y);
     }
 
+    /// How many points there are.
+    pub(super) const fn count(&self) -> f64 {
+        self.count
+    }
+
     pub(super) const fn mean_y(&self) -> f64 {
         self.mean_y
     }
@@ -215,32 +220,67 @@ mod tests {
     }
 
     #[test]
-    fn loss_that_differs_by_chance_is_taken_as_the_same() {
-        // 2 and 4 of 200: pooled 3 of 200, standard error 1.2 %, difference 1 %.
-        let (more, less) = utility().compare(&measured(10.5, 0.02, 0.0), &measured(9.5, 0.01, 0.0), SIGNIFICANT_LOSS);
-        let expected = utility().of(&measured(10.5, 0.015, 0.0));
-        assert!((more - expected).abs() < 1e-9 && more > less);
-        // 2 and 12 of 200 differ: pooled 7 of 200, standard error 1.8 %, difference 5 %.
-        let (more, less) = utility().compare(&measured(10.5, 0.06, 0.0), &measured(9.5, 0.01, 0.0), SIGNIFICANT_LOSS);
-        assert!((more - utility().of(&measured(10.5, 0.06, 0.0))).abs() < 1e-9 && more < less);
+    fn loss_that_differs_by_chance_is_half_believed() {
+        // 4 and 2 of 200: pooled 3 of 200, standard error 1.2 %, difference 1 %: 0.68 of one, squared.
+        let (high, low) = (measured(10.5, 0.02, 0.0), measured(9.5, 0.01, 0.0));
+        let square = 0.01 * 0.01 / (0.015 * 0.985 * 400.0 / 40_000.0);
+        let believed = trust(&high, &low);
+        assert!((believed - square / (square + 1.0)).abs() < 1e-9);
+        let (more, less) = utility().compare(&high, &low, believed);
+        assert!((more - utility().of(&measured(10.5, 0.015 + 0.005 * believed, 0.0))).abs() < 1e-9);
+        assert!((less - utility().of(&measured(9.5, 0.015 - 0.005 * believed, 0.0))).abs() < 1e-9);
+        // 12 and 2 of 200: 2.7 standard errors.
+        assert!(trust(&measured(10.5, 0.06, 0.0), &low) > 0.85);
+        // Nothing, and everything, is lost by no chance.
+        assert!((trust(&measured(10.5, 0.0, 0.0), &measured(9.5, 0.0, 0.0)) - 1.0).abs() < f64::EPSILON);
     }
 
     #[test]
-    fn a_gradient_counts_from_the_threshold_on_if_it_is_certain() {
+    fn in_doubt_loss_counts_as_little_as_it_can_be() {
+        // 2 of 20 and 1 of 40: chance may well make them of one in a hundred.
+        let mut twice = measured(8.0, 0.1, 0.0);
+        twice.packets = 20.0;
+        let mut once = measured(4.0, 0.025, 0.0);
+        once.packets = 40.0;
+        let (was, is) = utility().compare_in_doubt(&once, &twice);
+        assert!(is > was, "starting goes on: {is} after {was}");
+        // Half of 200 is beyond doubt.
+        let (was, is) = utility().compare_in_doubt(&measured(4.0, 0.0, 0.0), &measured(8.0, 0.5, 0.0));
+        assert!(is < was);
+    }
+
+    #[test]
+    fn loss_while_a_queue_stands_costs_more() {
+        let standing = |standing| utility().of(&Measured { standing, ..measured(10.0, 0.02, 0.0) });
+        // 11.35 * 10 * 0.02 = 2.27 without a queue, six times that with one of 0.6 RTT, eleven times from 1.1 on.
+        for (queue, times) in [(-0.5, 1.0), (0.1, 1.0), (0.6, 6.0), (1.1, 11.0), (9.0, 11.0)] {
+            assert!((standing(queue) - (7.943 - 2.27 * times)).abs() < 0.001, "{queue}");
+        }
+    }
+
+    #[test]
+    fn a_slope_counts_from_the_threshold_on_if_it_is_certain() {
         let line = |slope: f64, noise: f64| {
             let mut regression = Regression::default();
             for index in 0..20 {
                 let x = f64::from(index) * 0.005;
                 regression.add(x, 0.05 + slope * x + if index % 2 == 0 { noise } else { -noise });
             }
-            utility().filter(&regression, 0.1)
+            (utility().slope(&regression, 0.1), utility().trend(&regression, 0.1))
         };
-        assert!((line(0.05, 0.0) - 0.05).abs() < 1e-9);
-        assert!(line(0.009, 0.0).abs() < f64::EPSILON, "below 1 %");
-        assert!(line(-0.5, 0.0).abs() < f64::EPSILON, "a queue that empties is no penalty");
-        assert!(line(0.05, 0.01).abs() < f64::EPSILON, "10 ms to and fro hide 5 ms of growth");
-        assert!(line(0.5, 0.01) > 0.4);
-        assert!(utility().filter(&Regression::default(), 0.1).abs() < f64::EPSILON);
+        let is = |found: (f64, f64), slope: f64, trend: f64| {
+            assert!((found.0 - slope).abs() < 1e-9 && (found.1 - trend).abs() < 1e-9, "{found:?}");
+        };
+        is(line(0.05, 0.0), 0.05, 0.05);
+        // Below 1 % in an interval; in a whole decision, a tenth of that is seen.
+        is(line(0.009, 0.0), 0.0, 0.009);
+        is(line(-0.5, 0.0), -0.5, 0.0);
+        // 10 ms to and fro hide 5 ms of growth.
+        is(line(0.05, 0.01), 0.0, 0.0);
+        assert!(line(0.5, 0.01).0 > 0.4);
+        is((utility().slope(&Regression::default(), 0.1), 0.0), 0.0, 0.0);
+        let negative = utility().of(&measured(10.0, 0.0, -0.5));
+        assert!((negative - utility().of(&measured(10.0, 0.0, 0.0))).abs() < 1e-9, "a queue that empties is no gain");
     }
 
     #[test]
@@ -250,8 +290,23 @@ mod tests {
             let x = f64::from(index) * 0.000_25;
             regression.add(x, 0.02 * x);
         }
-        assert!(utility().filter(&regression, 0.004).abs() < f64::EPSILON);
-        assert!((utility().filter(&regression, 0.006) - 0.02).abs() < 1e-9);
+        assert!(utility().slope(&regression, 0.004).abs() < f64::EPSILON);
+        assert!((utility().slope(&regression, 0.006) - 0.02).abs() < 1e-9);
+    }
+
+    #[test]
+    fn of_a_difference_in_slope_counts_what_two_pairs_agree_on() {
+        for (pairs, expected) in [
+            ([0.05, 0.05], 0.05),
+            ([0.06, 0.04], 0.05 * 25.0 / 26.0),
+            ([0.1, 0.0], 0.025),
+            ([0.05, -0.05], 0.0),
+            ([0.005, 0.005], 0.0),
+            ([-0.05, -0.05], -0.05),
+            ([0.0, 0.0], 0.0),
+        ] {
+            assert!((utility().own_slope(pairs) - expected).abs() < 1e-9, "{pairs:?}");
+        }
     }
 
     proptest! {
