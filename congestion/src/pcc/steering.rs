@@ -252,10 +252,9 @@ impl Pcc {
         let bounds = (good.rate, bad.rate.max(good.rate));
         self.rate = self.bounded(self.delivered(bounds));
         self.reduced(now, window);
-        if bad.loss > 0.0 {
-            self.recovery.begin(now);
-            self.events.loss += 1;
-        }
+        // What was sent too fast and is going to be found lost was answered with this.
+        self.recovery.begin(now);
+        self.events.loss += u64::from(bad.loss > 0.0);
         self.slow_start_threshold = Some(self.in_flight(self.rate));
         self.decision += 1;
         self.ascent.restart();
