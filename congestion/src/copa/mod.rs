@@ -357,7 +357,8 @@ impl Controller for Copa {
             self.round.end();
         }
         self.round.acknowledged = self.round.acknowledged.saturating_add(observed.acknowledged_packets);
-        self.round.lost = self.round.lost.saturating_add(observed.lost_packets);
+        // What arrived after all was not lost.
+        self.round.lost = self.round.lost.saturating_add(observed.lost_packets).saturating_sub(observed.spurious);
         self.round.has_loss |= observed.has_loss();
         if observed.rtt_sample.is_some_and(|sample| self.delays.is_nearly_empty(sample, self.packet_time())) {
             self.mode.on_nearly_empty();

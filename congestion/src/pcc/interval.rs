@@ -9,8 +9,11 @@ use crate::Observed;
 
 /// So many intervals can wait for their acknowledgements; while they do, the last one is prolonged.
 pub(super) const MAXIMUM_INTERVALS: usize = 12;
-/// An interval whose sender kept below this part of the rate says nothing about the rate, in eighths.
-const USED_EIGHTHS: f64 = 7.0;
+/// An interval in which less than this part of the rate was sent says nothing about the rate. Half of it may be missing because
+/// timers are coarse ...
+const USED: f64 = 0.5;
+/// ... but not an eighth where the delivery samples do not say whether the application was the limit.
+const USED_BLINDLY: f64 = 0.875;
 /// After the last packet of an interval, packets of so much of an RTT have to be heard of before its losses are all known.
 const REORDERING_DIVISOR: u32 = 8;
 
@@ -41,6 +44,8 @@ pub(super) struct Interval {
     rtt: Regression,
     /// The sending time of the latest point of it.
     heard_until: f64,
+    /// Whether the application was the limit when a packet was sent; `None` if no packet told.
+    limited: Option<bool>,
 }
 
 /// An interval whose packets have all been heard of.
@@ -66,6 +71,7 @@ impl Interval {
             marked_packets: 0,
             rtt: Regression::default(),
             heard_until: 0.0,
+            limited: None,
         }
     }
 
@@ -94,9 +100,17 @@ impl Interval {
     /// Whether what was sent is what the rate is: neither the application nor the window held it back.
     ///
     /// [`Observed::application_limited`] is not asked: who waits for the pacer does not fill the window, and is not limited.
-    fn is_used(&self, now: Time) -> bool {
-        let seconds = self.end.unwrap_or(now).saturating_since(self.start).as_secs_f64();
-        self.sent as f64 * 8.0 >= self.rate * seconds * USED_EIGHTHS
+    fn is_used(&self) -> bool {
+        match self.limited {
+            Some(limited) => !limited && self.has_sent(self.end, USED),
+            None => self.has_sent(self.end, USED_BLINDLY),
+        }
+    }
+
+    /// Whether this part of the rate was sent up to that moment.
+    fn has_sent(&self, until: Option<Time>, part: f64) -> bool {
+        let seconds = until.unwrap_or(self.start).saturating_since(self.start).as_secs_f64();
+        self.sent as f64 >= self.rate * seconds * part
     }
 }
 
@@ -151,6 +165,11 @@ impl Intervals {
                 interval.acknowledged_bytes = interval.acknowledged_bytes.saturating_add(observed.acknowledged_bytes);
                 interval.acknowledged_packets =
                     interval.acknowledged_packets.saturating_add(observed.acknowledged_packets);
+                // What arrived after all was not lost.
+                interval.lost_packets = interval.lost_packets.saturating_sub(observed.spurious);
+                if let Some(delivery) = observed.delivery {
+                    interval.limited = Some(interval.limited.unwrap_or(false) || delivery.application_limited);
+                }
                 interval.marked_packets = interval.marked_packets.saturating_add(observed.ecn_ce);
                 if let Some(sample) = observed.rtt_sample {
                     let since = sent_at.saturating_since(interval.start).as_secs_f64();
@@ -178,8 +197,7 @@ impl Intervals {
         }
         self.first = (self.first + 1) % MAXIMUM_INTERVALS;
         self.count -= 1;
-        let end = oldest.end.unwrap_or(oldest.start);
-        let measured = (oldest.is_used(end) && oldest.acknowledged_packets.saturating_add(oldest.lost_packets) > 0)
+        let measured = (oldest.is_used() && oldest.acknowledged_packets.saturating_add(oldest.lost_packets) > 0)
             .then(|| oldest.measure(utility, minimum));
         Some(Finished { purpose: oldest.purpose, measured })
     }
@@ -218,7 +236,7 @@ impl Intervals {
 
     /// Whether the rate of the current interval was made use of up to now.
     pub(super) fn is_current_used(&mut self, now: Time) -> bool {
-        self.current().is_used(now)
+        self.current().has_sent(Some(now), USED)
     }
 }
 
