@@ -76,8 +76,8 @@ const LEAST_HEAVY_PACKETS: u64 = 8;
 ///
 /// * Slow start ends when the queue has been there for a whole RTT, not half of one, because its own bursts are queues of half an
 ///   RTT. The window is then the best delivery rate of the last rounds times the least RTT, at least half of what it was.
-/// * Delay up to 100 µs (a parameter) is not taken for a queue: on fast paths it is worth more packets than 1/delta. Nor is one
-///   packet taken for a queue that is not nearly empty.
+/// * Delay up to 100 µs (a parameter) is not taken for a queue: on fast paths it is worth more packets than 1/delta. A queue is
+///   nearly empty below a quarter of its largest, not a tenth, or with one packet in it: flows that overshoot less leave more.
 /// * Velocity is held where it overshoots, since a queue is heard of a round trip late: a step against the direction of the last
 ///   round trip has velocity one; a step down takes no more than half of the queue in a round trip, one up adds no more than an
 ///   eighth of the window, and below what the last rounds delivered no more than half of what is missing.
