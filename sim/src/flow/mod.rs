@@ -159,20 +159,27 @@ impl RunningFlow {
     /// Does what is due now.
     pub(crate) fn act(&mut self, now: Time, bottleneck: &mut Bottleneck, hear: &mut dyn FnMut(&Turn<'_>)) {
         self.measure_swap(now);
+        let mut is_turn = self.sender_at <= now;
         while let Some((at, order)) = self.orders.front().copied()
             && at <= now
         {
             self.orders.pop_front();
             self.obey(now, order);
+            is_turn = true;
         }
         self.receive(now, bottleneck);
         if self.after_coalescing(self.back.next_at()) <= now {
+            is_turn = true;
             while let Some(acknowledgement) = self.back.pop(now) {
                 self.sender.on_acknowledgement(now, &acknowledgement);
                 if let Some(sample) = self.sender.take_rtt_sample() {
                     self.rtt.record(sample);
                 }
             }
+        }
+        // What only concerned the receiver is no turn of the sender, which is elsewhere.
+        if !is_turn {
+            return;
         }
         if self.sender_at <= now {
             self.sender.on_deadline(now);
