@@ -6,11 +6,12 @@
 //! ```text
 //! cli ─▶ serve ─▶ services::{echo, hq, perf}     admin: /metrics, the page, the connections
 //!     │      └──▶ tcp ─▶ site                     the pages, files and tests of HTTP
-//!     ├▶ get   ─▶ transfer ─▶ connections, upload, save ─▶ report
+//!     ├▶ get   ─▶ request, transfer ─▶ connections, save ─▶ report
 //!     ├▶ echo  ─▶ transfer, datagrams, fetch, pipe ─▶ report
 //!     ├▶ perf  ─▶ server ─▶ services::perf
 //!     │        └▶ client ─▶ bulk, requests, handshakes, idle, datagrams ─▶ report, plot
-//!     ├▶ load  ─▶ plan, schedule ─▶ drive (on the connections' threads) ─▶ tally ─▶ perf's report, plot
+//!     ├▶ sim   ─▶ the simulator ─▶ report, plot
+//!     ├▶ load  ─▶ request, plan, schedule ─▶ drive (on the connections' threads) ─▶ tally ─▶ perf's report, plot
 //!     └▶ demo  ─▶ both in one process
 //! ```
 //! Failures are one line and an exit code ([`error`]); output goes through [`out`].
@@ -29,8 +30,10 @@ mod load;
 mod out;
 mod perf;
 mod progress;
+mod request;
 mod serve;
 mod services;
+mod sim;
 mod site;
 mod stage;
 mod tcp;
@@ -81,6 +84,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Command::Echo(arguments) => echo::run(arguments).await,
             Command::Perf(arguments) => perf::run(arguments).await,
             Command::Load(arguments) => load::run(arguments).await,
+            Command::Sim(arguments) => sim::run(&arguments),
             Command::Demo(arguments) => demo::run(arguments).await,
         }
     });

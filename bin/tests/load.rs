@@ -284,10 +284,12 @@ fn a_table_is_for_people_and_a_picture_shows_the_latency() {
 #[test]
 fn wrong_use_is_said_in_one_line() {
     let folder = Folder::new();
-    let cases: [(&[&str], &str); 6] = [
+    let cases: [(&[&str], &str); 8] = [
         (&["load", "https://localhost:1/"], "--requests"),
         (&["load", "-n", "1"], "URL"),
-        (&["load", "http://localhost:1/", "-n", "1"], "https only"),
+        (&["load", "http://localhost:1/", "-n", "1"], "always encrypted; write https://localhost:1/"),
+        (&["load", "https://localhost:1/", "-n", "1", "-H", "no colon"], "write 'Name: value'"),
+        (&["load", "https://localhost:1/", "-n", "1", "--resolve", "localhost:1"], "write HOST:PORT:ADDRESS"),
         (&["load", "https://localhost:1/", "-n", "1", "-t", "1"], "cannot be used with"),
         (&["load", "https://localhost:1/", "-n", "1", "--rate", "0"], "a rate is"),
         (&["load", "https://localhost:1/", "-n", "1", "--seed", "3"], "--rate"),

@@ -6,6 +6,7 @@
 //! check: fmt ─ clippy ─ dependencies ─ sources ─ citations ─ page of metrics ─ documentation
 //! test:  cargo test --workspace          full: check, test with long runs, deny, purity, exposition
 //! bench: the cases of benches/ under criterion, or under callgrind
+//! congestion: how controllers do in the simulator, as tables and pictures
 //! growth: what costs when there is more of it, as tables and curves
 //! peers: build the drivers, measure in turns, write docs/performance.md
 //! ```
@@ -17,6 +18,7 @@ mod bench;
 mod check;
 mod citations;
 mod code;
+mod congestion;
 mod dependencies;
 mod full;
 mod growth;
@@ -44,6 +46,7 @@ cargo xtask COMMAND
   bench [FILTER]    benches/ in time, briefly; with --instructions [--baseline TABLE] in instructions, under valgrind
   peers [ARGS]      measures this stack beside others (benches/peers) and writes docs/performance.md
   growth [ARGS]     measures what costs when there is more of it; writes docs/growth and docs/performance.md
+  congestion        simulates every congestion controller (quicast sim); writes docs/congestion.md and its pictures
   docs              writes docs/metrics.md anew";
 
 fn main() -> ExitCode {
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
         "bench" => bench::run(&house, &mut report, &rest),
         "peers" => peers::run(&house, &mut report, &rest),
         "growth" => growth::run(&house, &mut report, &rest),
+        "congestion" => congestion::run(&house, &mut report, &rest),
         "docs" => report.step("docs/metrics.md", |_| metrics_page::write(&house)),
         "" | "help" | "-h" | "--help" => {
             println!("{USAGE}");

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::error::Error as StdError;
+use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
@@ -58,12 +59,33 @@ pub struct RequestSender {
 #[derive(Clone, Debug)]
 pub struct Interim(pub Vec<Arc<Response<()>>>);
 
+/// Hears of interim responses (1xx) at the moment when they come: to be put among the extensions of a request. What it does
+/// holds up the response.
+#[derive(Clone)]
+pub struct OnInterim(Arc<Hear>);
+
+type Hear = dyn Fn(&Response<()>) + Send + Sync;
+
+impl OnInterim {
+    /// Hears of them like this.
+    pub fn new(hear: impl Fn(&Response<()>) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(hear))
+    }
+}
+
+impl fmt::Debug for OnInterim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnInterim").finish_non_exhaustive()
+    }
+}
+
 impl RequestSender {
     /// Makes a request, and waits for the head of its response. The rest of the request's content is sent meanwhile and
     /// afterwards; that of the response is read from its body.
     ///
     /// A [`Priority`] among the request's extensions says how urgent the response is, unless a `priority` field does; it can
-    /// be changed later with [`RecvBody::set_priority`], or, before there is a response, with a [`PriorityHandle`].
+    /// be changed later with [`RecvBody::set_priority`], or, before there is a response, with a [`PriorityHandle`]. An
+    /// [`OnInterim`] there hears of interim responses.
     ///
     /// Dropping the future gives the request up (H3_REQUEST_CANCELLED).
     ///
@@ -81,6 +103,7 @@ impl RequestSender {
         let (parts, body) = request.into_parts();
         let end = body.is_end_stream();
         let port = ExchangePort::new(self.shared.bell().clone(), None);
+        let on_interim = parts.extensions.get::<OnInterim>().cloned();
         let mut head = Box::new(Request::from_parts(parts, ()));
         say_priority(&mut head, &port);
         self.shared.wish(Wish::Request { head, end, port: port.clone() });
@@ -100,6 +123,9 @@ impl RequestSender {
         loop {
             let head = poll_fn(|context| pending.port.poll_head(context)).await?;
             if head.status().is_informational() {
+                if let Some(OnInterim(hear)) = &on_interim {
+                    hear(&head);
+                }
                 interim.push(Arc::new(head));
                 continue;
             }

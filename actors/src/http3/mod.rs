@@ -46,7 +46,7 @@ mod streams;
 mod upgrade;
 
 pub use body::RecvBody;
-pub use client::{Empty, Interim, PriorityHandle, RequestSender, connect, connect_with};
+pub use client::{Empty, Interim, OnInterim, PriorityHandle, RequestSender, connect, connect_with};
 pub use error::Error;
 pub use server::EarlyHints;
 pub use upgrade::{Upgrade, Upgraded};

@@ -93,7 +93,7 @@ impl Stage {
             reset_key: None,
             key_update: false,
             files,
-            site: Some(http.site()),
+            http: Some(http.play()),
         })?;
         http.counters.count_in(server.endpoint.metrics());
         let tcp = http.serve(tcp, &certificate.certificate, key_log)?;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::resolve::Override;
 use crate::cli::Tuning;
+use crate::request::arguments::Asked;
 
 /// More requests at once than this wait for one another at most servers.
 const MOST_PARALLEL: u16 = 300;
@@ -64,25 +64,11 @@ pub(crate) struct Get {
     /// Make the folders that a file needs.
     #[arg(long)]
     pub(crate) create_dirs: bool,
-    /// Send this (POST); @FILE sends a file without its line ends, @- standard input. Several are joined with &.
-    #[arg(short = 'd', long, value_name = "DATA", allow_hyphen_values = true)]
-    #[arg(conflicts_with_all = ["data_binary", "data_raw"])]
-    pub(crate) data: Vec<String>,
-    /// Likewise, but files are sent as they are.
-    #[arg(long, value_name = "DATA", allow_hyphen_values = true, conflicts_with = "data_raw")]
-    pub(crate) data_binary: Vec<String>,
-    /// Likewise, but @ means nothing.
-    #[arg(long, value_name = "DATA", allow_hyphen_values = true)]
-    pub(crate) data_raw: Vec<String>,
+    #[command(flatten)]
+    pub(crate) asked: Asked,
     /// Upload this file (PUT), `-` is standard input. A URL that ends with / gets the file's name.
     #[arg(short = 'T', long, value_name = "FILE", conflicts_with_all = ["data", "data_binary", "data_raw"])]
     pub(crate) upload_file: Option<PathBuf>,
-    /// Send this header; `Name:` takes one away, `Name;` sends it empty.
-    #[arg(short = 'H', long, value_name = "LINE")]
-    pub(crate) header: Vec<String>,
-    /// The method.
-    #[arg(short = 'X', long, value_name = "METHOD")]
-    pub(crate) request: Option<String>,
     /// Only the head (HEAD).
     #[arg(short = 'I', long, conflicts_with_all = ["data", "data_binary", "data_raw", "upload_file"])]
     pub(crate) head: bool,
@@ -104,9 +90,6 @@ pub(crate) struct Get {
     /// Trust what these certificates (PEM) have signed, and nothing else.
     #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
     pub(crate) cacert: Option<PathBuf>,
-    /// Look HOST:PORT up here, not with DNS. HOST may be *.
-    #[arg(long, value_name = "HOST:PORT:ADDR[,ADDR]", value_parser = Override::parse)]
-    pub(crate) resolve: Vec<Override>,
     /// Only IPv4.
     #[arg(short = '4', long, conflicts_with = "ipv6")]
     pub(crate) ipv4: bool,
@@ -149,6 +132,10 @@ pub(crate) struct Get {
     /// Wait so long before each time; without it 1 s, and then twice as long each time, or what the server says.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) retry_delay: Option<Duration>,
+    /// Begin a key update (RFC 9001 section 6) on each new connection as soon as the handshake is confirmed, before the
+    /// first request.
+    #[arg(long)]
+    pub(crate) key_update: bool,
     /// --retry also when nobody answers.
     #[arg(long)]
     pub(crate) retry_connrefused: bool,

@@ -14,14 +14,14 @@ use rustls::{ClientConfig, KeyLog};
 use tokio::sync::Mutex;
 
 use super::arguments::Get;
-use super::problem::{Problem, code};
-use super::resolve::{Families, resolve};
-use super::url::Url;
 use super::verbose::Verbose;
 use crate::address::Server;
 use crate::echo::connect::{self, Trust, advice};
 use crate::endpoint::ClientSettings;
 use crate::keylog;
+use crate::request::problem::{Problem, code};
+use crate::request::resolve::{Families, resolve};
+use crate::request::url::Url;
 
 /// How long an address is tried before the next one is tried as well (RFC 8305 §5).
 const HEAD_START: Duration = Duration::from_millis(250);
@@ -40,6 +40,8 @@ pub(super) struct Held {
     /// How long the name took, and the handshake after it.
     pub(super) name_lookup: Duration,
     pub(super) handshake: Duration,
+    /// Whether the keys were updated, as the user wished.
+    pub(super) key_updated: bool,
 }
 
 /// A connection for a request, and whether somebody used it before.
@@ -142,7 +144,7 @@ impl<'a> Connections<'a> {
     async fn dial_without_limit(&self, url: &Url) -> Result<Held, Problem> {
         let began = Instant::now();
         let families = Families { v4: !self.arguments.ipv6, v6: !self.arguments.ipv4 };
-        let addresses = resolve(url, &self.arguments.resolve, families).await?;
+        let addresses = resolve(url, &self.arguments.asked.resolve, families).await?;
         let name_lookup = began.elapsed();
         let server = Server { name: url.host.clone(), addresses };
         let tls = Arc::new(self.tls(&server)?);
@@ -165,8 +167,7 @@ impl<'a> Connections<'a> {
             tokio::select! {
                 Some(ended) = attempts.next() => match ended {
                     Ok(connection) => {
-                        let held = self.established(connection, name_lookup, began.elapsed())?;
-                        return Ok(held);
+                        return self.established(connection, name_lookup, began.elapsed()).await;
                     }
                     Err(problem) => {
                         self.verbose.fact(&problem.message);
@@ -181,15 +182,33 @@ impl<'a> Connections<'a> {
         }
     }
 
-    fn established(
+    async fn established(
         &self,
         connection: quicast::Connection,
         name_lookup: Duration,
         handshake: Duration,
     ) -> Result<Held, Problem> {
         self.verbose.connection(&connection, handshake);
+        let key_updated = self.arguments.key_update;
+        if key_updated {
+            self.update_keys(&connection).await?;
+        }
         let requests = http3::connect(connection).map_err(|error| Problem::of_exchange(&error))?;
-        Ok(Held { requests, name_lookup, handshake })
+        Ok(Held { requests, name_lookup, handshake, key_updated })
+    }
+
+    async fn update_keys(&self, connection: &quicast::Connection) -> Result<(), Problem> {
+        let began = Instant::now();
+        let updated = crate::endpoint::update_keys(connection).await;
+        updated.map_err(|error| {
+            let remote = connection.remote_address();
+            let why = connection.close_reason().map_or_else(|| error.to_string(), |reason| reason.to_string());
+            Problem::new(code::QUIC, format_args!("{remote}: no key update: {why}"))
+        })?;
+        let after = crate::units::time(began.elapsed());
+        self.verbose
+            .fact(format_args!("key update begun, {after} after the handshake: what follows is under new keys"));
+        Ok(())
     }
 
     fn tls(&self, server: &Server) -> Result<ClientConfig, Problem> {

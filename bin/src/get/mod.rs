@@ -1,24 +1,21 @@
 //! `quicast get`: a client like curl, over HTTP/3.
 //!
 //! ```text
-//! arguments ─▶ jobs ─▶ transfer ─┬▶ connections ─▶ resolve        one to each server, for everybody
-//!                                ├▶ request, upload ─▶ (HTTP/3) ─▶ save, resume
+//! arguments ─▶ jobs ─▶ transfer ─┬▶ connections                    one to each server, for everybody
+//!                                ├▶ request, sent ─▶ (HTTP/3) ─▶ save, resume
 //!                                └▶ report ─▶ --json, -w
 //! ```
-//! What goes wrong is a [`problem::Problem`] with curl's exit code.
+//! What `load` understands too is in [`crate::request`]. What goes wrong is a [`Problem`] with curl's exit code.
 
 pub(crate) mod arguments;
 mod connections;
 mod meter;
-mod problem;
 mod report;
 mod request;
-mod resolve;
 mod resume;
 mod save;
+mod sent;
 mod transfer;
-mod upload;
-mod url;
 mod verbose;
 
 use std::io::{IsTerminal as _, Write as _};
@@ -31,22 +28,22 @@ use tokio::sync::watch;
 use self::arguments::{Get, Offset};
 use self::connections::Connections;
 use self::meter::Meter;
-use self::problem::{Problem, code};
 use self::report::Report;
 use self::request::Wanted;
 use self::save::Target;
 use self::transfer::{Job, Session};
-use self::upload::Upload;
-use self::url::Url;
 use self::verbose::Verbose;
 use crate::address::plain;
 use crate::error::Failure;
 use crate::out;
 use crate::progress::Progress;
+use crate::request::problem::{Problem, code};
+use crate::request::upload::Upload;
+use crate::request::url::Url;
 
 /// Carries the command out.
 pub(crate) async fn run(arguments: Get) -> Result<(), Failure> {
-    let upload = Upload::of(&arguments);
+    let upload = uploaded(&arguments);
     let wanted = Wanted::new(&arguments, upload.as_ref())?;
     let jobs = jobs(&arguments)?;
     check(&arguments, upload.as_ref(), &jobs)?;
@@ -89,6 +86,12 @@ pub(crate) async fn run(arguments: Get) -> Result<(), Failure> {
         None => Ok(()),
         Some(code) => Err(Failure::told(code)),
     }
+}
+
+/// What is sent, if anything is.
+fn uploaded(arguments: &Get) -> Option<Upload> {
+    let file = arguments.upload_file.as_deref().map(Upload::file);
+    file.or_else(|| Upload::of(&arguments.asked))
 }
 
 /// The URLs with their files.

@@ -8,9 +8,9 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use quicast::Connection;
 use serde::Serialize;
 
-use super::problem::Problem;
-use super::upload::Sent;
+use super::sent::Sent;
 use super::verbose::text;
+use crate::request::problem::Problem;
 
 /// Everything that can be told.
 #[derive(Debug, Default)]
@@ -40,6 +40,8 @@ pub(super) struct Report {
     pub(super) redirect_url: String,
     pub(super) file: Option<PathBuf>,
     pub(super) connection: Option<Connection>,
+    /// Whether its keys were updated because we wished so.
+    pub(super) key_updated: bool,
     /// Packets that were lost on it before.
     pub(super) lost_before: u64,
     pub(super) problem: Option<Problem>,
@@ -67,6 +69,7 @@ struct Line<'a> {
     time_total: f64,
     rtt: Option<f64>,
     packets_lost: u64,
+    key_updates: u64,
     exit_code: u8,
     error: Option<&'a str>,
 }
@@ -97,6 +100,12 @@ impl Report {
         lost.saturating_sub(self.lost_before)
     }
 
+    /// Those of either side. The connection's numbers may be a moment old; of our own update we know.
+    fn key_updates(&self) -> u64 {
+        let counted = self.connection.as_ref().map_or(0, |connection| connection.stats().totals.key_updates);
+        counted.max(u64::from(self.key_updated))
+    }
+
     /// The line of `--json`.
     pub(super) fn json(&self) -> String {
         let line = Line {
@@ -119,6 +128,7 @@ impl Report {
             time_total: self.total.as_secs_f64(),
             rtt: self.connection.as_ref().map(|connection| connection.rtt().as_secs_f64()),
             packets_lost: self.lost(),
+            key_updates: self.key_updates(),
             exit_code: self.code(),
             error: self.problem.as_ref().map(|problem| problem.message.as_str()),
         };
@@ -158,7 +168,7 @@ impl Report {
             "size_upload" => self.bytes_up().to_string(),
             "speed_download" => rate(self.bytes_down),
             "speed_upload" => rate(self.bytes_up()),
-            "ssl_verify_result" => u8::from(self.code() == super::problem::code::CERTIFICATE).to_string(),
+            "ssl_verify_result" => u8::from(self.code() == crate::request::problem::code::CERTIFICATE).to_string(),
             "time_appconnect" | "time_connect" => seconds(connected),
             "time_namelookup" => seconds(self.name_lookup),
             "time_pretransfer" => seconds(self.request_sent),

@@ -1,103 +1,48 @@
 //! The head of a request, from the command line.
 
 use axum::http::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, HeaderName, IF_RANGE, RANGE, REFERER, USER_AGENT,
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, IF_RANGE, RANGE, REFERER, USER_AGENT,
 };
 use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 
 use super::arguments::Get;
-use super::problem::{Problem, code};
-use super::upload::Upload;
-use super::url::Url;
 use crate::error::Failure;
-use crate::out;
-
-const AGENT: &str = concat!("quicast/", env!("CARGO_PKG_VERSION"));
-/// What belongs to a connection of HTTP/1.1 (RFC 9114 §4.2).
-const CONNECTION_SPECIFIC: [&str; 5] = ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"];
+use crate::request::head::{Head, basic};
+use crate::request::problem::{Problem, code};
+use crate::request::upload::Upload;
+use crate::request::url::Url;
 
 /// What the command line says of every request.
 #[derive(Debug)]
 pub(super) struct Wanted {
-    method: Method,
-    /// Whether it was said, and is the same after a redirect.
+    head: Head,
+    /// Whether the method was said, and is the same after a redirect.
     method_said: bool,
-    /// `-H`; without a value it is taken away.
-    lines: Vec<(HeaderName, Option<HeaderValue>)>,
-    host: Option<String>,
-    defaults: HeaderMap,
     user: Option<String>,
 }
 
 impl Wanted {
     pub(super) fn new(arguments: &Get, upload: Option<&Upload>) -> Result<Self, Failure> {
-        let method = match &arguments.request {
-            Some(text) => Method::from_bytes(text.as_bytes())
-                .map_err(|_| Failure::usage(format_args!("-X {text}: a method is a word, like DELETE")))?,
-            None if arguments.head => Method::HEAD,
-            None if arguments.upload_file.is_some() => Method::PUT,
-            None if upload.is_some() => Method::POST,
+        let method = match upload {
+            _ if arguments.head => Method::HEAD,
+            _ if arguments.upload_file.is_some() => Method::PUT,
+            Some(_) => Method::POST,
             None => Method::GET,
         };
-        if method == Method::CONNECT {
-            return Err(Failure::usage("-X CONNECT: a tunnel is not made here"));
+        let mut head = Head::read(&arguments.asked, method, arguments.silent)?;
+        if let Some(agent) = &arguments.user_agent {
+            head.set("-A", USER_AGENT, agent)?;
         }
-        let mut defaults = HeaderMap::new();
-        let mut set = |option: &str, name: HeaderName, text: &str| match HeaderValue::from_str(text) {
-            Ok(value) => Ok(_ = defaults.insert(name, value)),
-            Err(_) => Err(Failure::usage(format_args!("{option}: a header has no line ends and control characters"))),
-        };
-        set("-A", USER_AGENT, arguments.user_agent.as_deref().unwrap_or(AGENT))?;
-        set("-H", ACCEPT, "*/*")?;
         if let Some(referer) = &arguments.referer {
-            set("-e", REFERER, referer)?;
+            head.set("-e", REFERER, referer)?;
         }
         if let Some(range) = &arguments.range {
-            set("-r", RANGE, &format!("bytes={range}"))?;
+            head.set("-r", RANGE, &format!("bytes={range}"))?;
         }
         if let Some(priority) = &arguments.priority {
-            set("--priority", HeaderName::from_static("priority"), priority)?;
+            head.set("--priority", HeaderName::from_static("priority"), priority)?;
         }
-        if arguments.user_agent.as_deref() == Some("") {
-            defaults.remove(USER_AGENT);
-        }
-        let mut wanted = Self {
-            method,
-            method_said: arguments.request.is_some(),
-            lines: Vec::new(),
-            host: None,
-            defaults,
-            user: arguments.user.clone(),
-        };
-        for line in &arguments.header {
-            wanted.line(line, arguments.silent)?;
-        }
-        Ok(wanted)
-    }
-
-    fn line(&mut self, line: &str, silent: bool) -> Result<(), Failure> {
-        let wrong = || {
-            Failure::usage(format_args!("-H {line:?}: write 'Name: value'; 'Name:' takes one away, 'Name;' is empty"))
-        };
-        let (name, value) = match (line.split_once(':'), line.strip_suffix(';')) {
-            (Some((name, value)), _) => (name, Some(value.trim()).filter(|value| !value.is_empty())),
-            (None, Some(name)) => (name, Some("")),
-            (None, None) => return Err(wrong()),
-        };
-        let name = HeaderName::try_from(name.trim()).map_err(|_| wrong())?;
-        let value = value.map(HeaderValue::from_str).transpose().map_err(|_| wrong())?;
-        if CONNECTION_SPECIFIC.contains(&name.as_str()) {
-            if value.is_some() && !silent {
-                out::note(format_args!("warning: HTTP/3 has no header {name}; it is left out"));
-            }
-        } else if name == HOST {
-            self.host = value.and_then(|value| value.to_str().ok().map(ToOwned::to_owned));
-        } else {
-            self.lines.push((name, value));
-        }
-        Ok(())
+        Ok(Self { head, method_said: arguments.asked.request.is_some(), user: arguments.user.clone() })
     }
 }
 
@@ -123,47 +68,33 @@ pub(super) struct Hop {
 impl Hop {
     pub(super) fn first(wanted: &Wanted, url: &Url, upload: Option<&Upload>) -> Self {
         let userinfo = wanted.user.clone().or_else(|| url.userinfo.clone());
-        Self { url: url.clone(), method: wanted.method.clone(), upload: upload.cloned(), trusted: true, userinfo }
+        Self { url: url.clone(), method: wanted.head.method.clone(), upload: upload.cloned(), trusted: true, userinfo }
     }
 
     /// The head; `length`: that of what is uploaded.
     pub(super) fn head(&self, wanted: &Wanted, resumed: &Resumed, length: Option<u64>) -> Result<Request<()>, Problem> {
-        let mut request = Request::new(());
-        *request.method_mut() = self.method.clone();
-        *request.uri_mut() = self.url.target(wanted.host.as_deref().filter(|_| self.trusted))?;
-        let headers = request.headers_mut();
-        headers.extend(wanted.defaults.clone());
+        let mut more = HeaderMap::new();
         if let (Some(userinfo), true) = (&self.userinfo, self.trusted) {
-            headers.insert(AUTHORIZATION, basic(userinfo));
+            more.insert(AUTHORIZATION, basic(userinfo));
         }
         if resumed.from > 0 {
-            headers.insert(RANGE, value(&format!("bytes={}-", resumed.from)));
+            let range = HeaderValue::try_from(format!("bytes={}-", resumed.from));
+            // Digits are always a value.
+            more.insert(RANGE, range.unwrap_or(HeaderValue::from_static("")));
             if let Some(version) = &resumed.version {
-                headers.insert(IF_RANGE, version.clone());
+                more.insert(IF_RANGE, version.clone());
             }
         }
         if let Some(upload) = &self.upload {
             if let Some(length) = length {
-                headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+                more.insert(CONTENT_LENGTH, HeaderValue::from(length));
             }
             if let Some(content_type) = upload.content_type {
-                headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+                more.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
             }
         }
-        let mut seen: Vec<&HeaderName> = Vec::new();
-        for (name, value) in &wanted.lines {
-            if !self.trusted && [AUTHORIZATION, COOKIE].contains(name) {
-                continue;
-            }
-            // The first one replaces what would be there by itself.
-            if !seen.contains(&name) {
-                headers.remove(name);
-                seen.push(name);
-            }
-            if let Some(value) = value {
-                headers.append(name, value.clone());
-            }
-        }
+        let mut request = wanted.head.make(&self.url, more, self.trusted)?;
+        *request.method_mut() = self.method.clone();
         Ok(request)
     }
 
@@ -197,22 +128,12 @@ impl Hop {
     }
 }
 
-/// Base64 and digits are always a value.
-fn value(text: &str) -> HeaderValue {
-    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
-}
-
-fn basic(userinfo: &str) -> HeaderValue {
-    let userinfo = if userinfo.contains(':') { userinfo.to_owned() } else { format!("{userinfo}:") };
-    let mut value = value(&format!("Basic {}", BASE64_STANDARD.encode(userinfo)));
-    value.set_sensitive(true);
-    value
-}
-
 #[cfg(test)]
 mod tests {
+    use axum::http::header::COOKIE;
     use clap::Parser as _;
 
+    use super::super::uploaded;
     use super::*;
     use crate::cli::{Cli, Command};
 
@@ -224,7 +145,7 @@ mod tests {
 
     fn hop(arguments: &[&str]) -> (Wanted, Hop) {
         let get = get(arguments);
-        let upload = Upload::of(&get);
+        let upload = uploaded(&get);
         let wanted = Wanted::new(&get, upload.as_ref()).unwrap();
         let hop = Hop::first(&wanted, &Url::parse(&get.urls[0]).unwrap(), upload.as_ref());
         (wanted, hop)
@@ -246,34 +167,25 @@ mod tests {
         ] {
             assert_eq!(head(arguments).method().as_str(), method, "{arguments:?}");
         }
-        for wrong in
-            [["-X", "a b"], ["-X", "CONNECT"], ["-H", "x"], ["-H", "a b: c"], ["-H", "a: b\nc: d"], ["-A", "a\nb"]]
-        {
+        for wrong in [["-X", "a b"], ["-H", "x"], ["-A", "a\nb"]] {
             let get = get(&["https://h/", wrong[0], wrong[1]]);
             assert!(Wanted::new(&get, None).is_err(), "{wrong:?}");
         }
     }
 
     #[test]
-    fn lines_replace_add_and_take_away() {
-        let request = head(&[
-            "https://h/",
-            "-H",
-            "Accept: text/html",
-            "-H",
-            "accept: a/b",
-            "-H",
-            "User-Agent:",
-            "-H",
-            "x;",
-            "-H",
-            "Host: other:1",
-        ]);
-        let accepted: Vec<_> = request.headers().get_all(ACCEPT).iter().collect();
-        assert_eq!(accepted, ["text/html", "a/b"]);
-        assert!(!request.headers().contains_key(USER_AGENT));
-        assert_eq!(request.headers()["x"], "");
-        assert_eq!(request.uri().to_string(), "https://other:1/");
+    fn options_are_headers_that_lines_replace() {
+        let options = ["https://h/", "-A", "me", "-e", "https://there/", "-r", "0-4", "--priority", "u=1"];
+        let names = ["user-agent", "referer", "range", "priority"];
+        let said = head(&options);
+        let said: Vec<_> = names.iter().map(|name| said.headers()[*name].to_str().unwrap()).collect();
+        assert_eq!(said, ["me", "https://there/", "bytes=0-4", "u=1"]);
+        let replaced = head(&[&options[..], &["-H", "Range: bytes=5-", "-H", "priority:"]].concat());
+        assert_eq!(
+            (&replaced.headers()[RANGE], replaced.headers().get("priority")),
+            (&"bytes=5-".parse().unwrap(), None)
+        );
+        assert!(!head(&["https://h/", "-A", ""]).headers().contains_key(USER_AGENT));
     }
 
     #[test]

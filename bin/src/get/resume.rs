@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use axum::http::header::{CONTENT_RANGE, ETAG, LAST_MODIFIED};
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 
-use super::problem::{Problem, code};
 use super::request::Resumed;
 use super::save::Sink;
-use super::url::Url;
 use super::verbose::text;
+use crate::request::problem::{Problem, code};
+use crate::request::url::Url;
 
 /// The longest file that is read as one of ours, in bytes.
 const LONGEST: u64 = 64 * 1024;

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use tokio::fs::{File, OpenOptions};
 use tokio::io::{AsyncSeekExt as _, AsyncWriteExt as _, Stdout};
 
-use super::problem::{Problem, code};
 use crate::address::plain;
+use crate::request::problem::{Problem, code};
 
 /// Where the content goes.
 #[derive(Clone, Debug, Eq, PartialEq)]

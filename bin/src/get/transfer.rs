@@ -7,21 +7,22 @@ use std::time::{Duration, Instant, SystemTime};
 use axum::body::{Body, HttpBody as _};
 use axum::http::header::{LOCATION, RETRY_AFTER};
 use axum::http::{HeaderMap, Method, Request, Response, StatusCode};
-use quicast::http3::{Error, Interim, RecvBody};
+use quicast::http3::{Error, Interim, OnInterim, RecvBody};
 use tokio::sync::watch;
 
 use super::arguments::{Get, Offset};
 use super::connections::{Connections, Held, Lent};
 use super::meter::Meter;
-use super::problem::{Problem, code};
 use super::report::Report;
 use super::request::{Hop, Resumed, Wanted};
 use super::resume;
 use super::save::{Sink, Target};
-use super::upload::{Sent, Upload};
-use super::url::Url;
+use super::sent::Sent;
 use super::verbose::{Verbose, text};
 use crate::out;
+use crate::request::problem::{Problem, code};
+use crate::request::upload::Upload;
+use crate::request::url::Url;
 use crate::units;
 
 /// The first pause of `--retry`; each further one is twice as long, up to the longest.
@@ -201,10 +202,14 @@ async fn exchange(
         let sent = Sent::new(&session.meter);
         session.meter.expect(length.unwrap_or(0));
         session.verbose.request(&head);
-        let body = hop.upload.as_ref().map_or_else(Body::empty, |upload| upload.body(&sent));
+        let body = hop.upload.as_ref().map_or_else(Body::empty, |upload| sent.body(upload));
         report.uploads.push(sent.clone());
         report.request_sent = began.elapsed();
-        let (parts, ()) = head.into_parts();
+        let (mut parts, ()) = head.into_parts();
+        if session.arguments.verbose {
+            let verbose = session.verbose;
+            parts.extensions.insert(OnInterim::new(move |interim| verbose.response(interim)));
+        }
         let answered = tokio::select! {
             biased;
             problem = sent.failed() => return Err(problem),
@@ -212,9 +217,6 @@ async fn exchange(
         };
         let error = match answered {
             Ok(response) => {
-                if let Some(Interim(interim)) = response.extensions().get() {
-                    interim.iter().for_each(|interim| session.verbose.response(interim));
-                }
                 session.verbose.response(&response);
                 return Ok(Answer { response, sent, held: lent.held });
             }
@@ -238,6 +240,7 @@ fn borrowed(session: &Session<'_>, lent: &Lent, report: &mut Report) {
     session.meter.over(connection);
     report.lost_before = if lent.reused { connection.stats().totals.packets_lost } else { 0 };
     report.connection = Some(connection.clone());
+    report.key_updated = lent.held.key_updated;
     if !lent.reused {
         report.connections += 1;
         report.name_lookup = lent.held.name_lookup;

@@ -7,9 +7,9 @@ use clap::{ArgGroup, Args, ValueEnum};
 use quicast::Algorithm;
 
 use super::expect::Expected;
-use super::target::Resolve;
 use crate::cli::algorithm;
 use crate::perf::arguments::{Processors, processors, seconds};
+use crate::request::arguments::Asked;
 
 #[derive(Args, Clone, Debug)]
 #[command(group(ArgGroup::new("length").required(true).args(["requests", "time"])), after_help = "\
@@ -57,15 +57,8 @@ pub(crate) struct Load {
     /// Before what is measured, go on like this for so long, in seconds. -n and -t begin after it.
     #[arg(long, value_name = "S", value_parser = seconds)]
     pub(crate) warm_up: Option<Duration>,
-    /// The method. Default: GET, or POST with -d.
-    #[arg(short = 'X', long = "request", value_name = "METHOD")]
-    pub(crate) method: Option<String>,
-    /// A header for every request; may be repeated. `Name:` without a value leaves a default one out.
-    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
-    pub(crate) headers: Vec<String>,
-    /// The content of every request, or @FILE.
-    #[arg(short = 'd', long, value_name = "DATA")]
-    pub(crate) data: Option<String>,
+    #[command(flatten)]
+    pub(crate) asked: Asked,
     /// The status that is right, or a class of them (404, 2xx or 200,404). Default: 2xx,3xx.
     #[arg(long, value_name = "STATUS", default_value = "2xx,3xx", value_parser = Expected::read)]
     pub(crate) expect: Expected,
@@ -81,9 +74,6 @@ pub(crate) struct Load {
     /// Trust what these certificates (PEM) have signed, and nothing else.
     #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
     pub(crate) cacert: Option<PathBuf>,
-    /// Where a host is, instead of asking for its address; may be repeated.
-    #[arg(long, value_name = "HOST:PORT:ADDRESS", value_parser = Resolve::read)]
-    pub(crate) resolve: Vec<Resolve>,
     /// Spread the connections over so many sockets, each with a thread and a receive buffer of its own, as clients on as
     /// many machines would have.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=255))]

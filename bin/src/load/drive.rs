@@ -108,12 +108,12 @@ impl Exchanges {
     /// Makes a request that was due then.
     async fn one(&self, due: Instant, now: Instant, counts: bool) -> Ended {
         let Self { plan, slot, sender, tally } = self;
-        let Some(uri) = slot.uri() else { return Ended::At(now) };
+        let Some(request) = slot.request() else { return Ended::At(now) };
         if counts {
             tally.lock().begin(now.saturating_duration_since(due));
         }
         let exchange = async {
-            let mut response = sender.send(plan.message.request(uri)).await?;
+            let mut response = sender.send(request).await?;
             let first = due.elapsed();
             let mut bytes = 0;
             let body = response.body_mut();

@@ -29,7 +29,7 @@ use self::arguments::Load;
 use self::plan::{Length, Plan, Server, Slot};
 use self::report::Run;
 use self::schedule::{Offer, Part, Schedule};
-use self::target::{Message, Origin};
+use self::target::Origin;
 use crate::cli::Tuning;
 use crate::echo::connect::{self, Trust};
 use crate::echo::or_interrupt;
@@ -49,8 +49,7 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// Carries the command out.
 pub(crate) async fn run(arguments: Load) -> Result<(), Failure> {
-    let message = Message::read(&arguments)?;
-    let origins = target::origins(&arguments.urls)?;
+    let origins = target::origins(&arguments).await?;
     if arguments.connections as usize <= origins.len().saturating_sub(1) {
         return Err(Failure::usage(format_args!(
             "-c {}: there are {} servers among the URLs; each needs a connection",
@@ -60,7 +59,7 @@ pub(crate) async fn run(arguments: Load) -> Result<(), Failure> {
     }
     let ready = or_interrupt(Ready::connect(&arguments, origins)).await?;
     let servers = ready.servers.clone();
-    let ended = work(&arguments, message, ready).await;
+    let ended = work(&arguments, ready).await;
     for server in &servers {
         server.endpoint.close(quicast::http3::Code::H3_NO_ERROR.0, b"done");
     }
@@ -118,7 +117,7 @@ impl Ready {
 
 /// A server's first connection, which also finds out at which of its addresses it is.
 async fn first(arguments: &Load, origin: Origin) -> Result<(Server, Connection), Failure> {
-    let server = target::find(&origin.place, &arguments.resolve).await?;
+    let server = target::find(&origin.url, arguments).await?;
     let trust = match (&arguments.cacert, arguments.insecure) {
         (_, true) => Trust::Anybody,
         (Some(file), _) => Trust::These(file),
@@ -138,10 +137,10 @@ async fn first(arguments: &Load, origin: Origin) -> Result<(Server, Connection),
     let settings = ClientSettings { transport, busy_poll: None, sockets: arguments.sockets };
     let connect::Client { endpoint, connection } = connect::connect(&server, tls, &settings).await?;
     let remote = connection.remote_address();
-    Ok((Server { endpoint, remote, name: server.name, uris: origin.uris }, connection))
+    Ok((Server { endpoint, remote, name: server.name, requests: origin.requests }, connection))
 }
 
-async fn work(arguments: &Load, message: Message, ready: Ready) -> Result<(), Failure> {
+async fn work(arguments: &Load, ready: Ready) -> Result<(), Failure> {
     let warm_up = arguments.warm_up.unwrap_or_default();
     let tickets = arguments.requests.filter(|_| arguments.rate.is_none());
     let length = Length { warm_up, time: arguments.time, tickets };
@@ -163,7 +162,7 @@ async fn work(arguments: &Load, message: Message, ready: Ready) -> Result<(), Fa
         })
         .collect();
     let before = counted(&ready.servers);
-    let plan = Arc::new(Plan::new(message, arguments.streams, arguments.expect.clone(), arguments.timeout, length));
+    let plan = Arc::new(Plan::new(arguments.streams, arguments.expect.clone(), arguments.timeout, length));
     let mut kept = JoinSet::new();
     for slot in &slots {
         kept.spawn(drive::keep(plan.clone(), slot.clone()));

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use axum::http::Uri;
+use axum::http::Request;
 use parking_lot::Mutex;
 use quicast::{ConnectError, Connection, Endpoint};
 
 use super::expect::Expected;
 use super::schedule::Schedule;
 use super::tally::Tallies;
-use super::target::Message;
+use super::target::Content;
 
 /// A server that can be connected to.
 #[derive(Debug)]
@@ -20,7 +20,8 @@ pub(super) struct Server {
     pub(super) endpoint: Endpoint,
     pub(super) remote: SocketAddr,
     pub(super) name: String,
-    pub(super) uris: Vec<Uri>,
+    /// What it is asked for, in turns.
+    pub(super) requests: Vec<Request<Content>>,
 }
 
 impl Server {
@@ -48,17 +49,16 @@ impl Slot {
     }
 
     /// What is asked for next.
-    pub(super) fn uri(&self) -> Option<&Uri> {
-        let uris = &self.server.uris;
-        let turn = if uris.len() == 1 { 0 } else { self.turn.fetch_add(1, Ordering::Relaxed) % uris.len().max(1) };
-        uris.get(turn)
+    pub(super) fn request(&self) -> Option<Request<Content>> {
+        let all = &self.server.requests;
+        let turn = if all.len() == 1 { 0 } else { self.turn.fetch_add(1, Ordering::Relaxed) % all.len().max(1) };
+        all.get(turn).cloned()
     }
 }
 
 /// What is to be done.
 #[derive(Debug)]
 pub(super) struct Plan {
-    pub(super) message: Message,
     /// Requests that may be under way on each connection.
     pub(super) streams: u32,
     pub(super) expect: Expected,
@@ -117,11 +117,10 @@ pub(super) struct Length {
 
 impl Plan {
     /// It begins now.
-    pub(super) fn new(message: Message, streams: u32, expect: Expected, timeout: Duration, length: Length) -> Self {
+    pub(super) fn new(streams: u32, expect: Expected, timeout: Duration, length: Length) -> Self {
         let began = Instant::now();
         let measured_from = began + length.warm_up;
         Self {
-            message,
             streams,
             expect,
             timeout,

@@ -39,7 +39,7 @@ pub(crate) async fn run(arguments: Server) -> Result<(), Failure> {
             retry: false,
             reset_key: None,
         },
-        Services { files: Arc::new(Files::Generated), perf: perf.clone(), site: None, key_update: false },
+        Services { files: Arc::new(Files::Generated), perf: perf.clone(), http: None, key_update: false },
     )?;
     perf.watch(endpoint.metrics());
     out::line(format_args!("listening on {}", endpoint.local_addr()));

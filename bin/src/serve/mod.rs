@@ -9,7 +9,6 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use quicast::{Algorithm, Endpoint, TransportConfig};
 use tls::pki_types::UnixTime;
 
@@ -20,11 +19,11 @@ use crate::cli::Serve;
 use crate::endpoint::{self, ServerSettings};
 use crate::error::Failure;
 use crate::perf::pattern::Depth;
-use crate::services::h3::Site;
+use crate::services::h3;
 use crate::services::hq::Files;
 use crate::services::perf::Perf;
 use crate::services::{PROTOCOLS, Services};
-use crate::site::{Counters, SiteOptions};
+use crate::site::{Counters, Site, SiteOptions};
 use crate::stage::{Director, Stage};
 use crate::tcp::Tcp;
 use crate::{address, keylog, out, site, tcp};
@@ -64,7 +63,7 @@ pub(crate) async fn run(arguments: Serve) -> Result<(), Failure> {
         reset_key,
         key_update: arguments.key_update,
         files,
-        site: Some(http.site()),
+        http: Some(http.play()),
     })?;
     http.counters.count_in(server.endpoint.metrics());
     let tcp = tcp.map(|tcp| http.serve(tcp, &certificate.certificate, key_log)).transpose()?;
@@ -94,7 +93,7 @@ pub(crate) struct Settings<'a> {
     pub(crate) key_update: bool,
     pub(crate) files: Files,
     /// What HTTP/3 serves.
-    pub(crate) site: Option<Site>,
+    pub(crate) http: Option<h3::Play>,
 }
 
 /// A server that accepts and serves connections.
@@ -117,7 +116,7 @@ impl Server {
         }
         let perf = Perf::new(Depth::Ends);
         let files = Arc::new(settings.files);
-        let services = Services { files, perf: perf.clone(), site: settings.site, key_update: settings.key_update };
+        let services = Services { files, perf: perf.clone(), http: settings.http, key_update: settings.key_update };
         let endpoint = endpoint::server(
             ServerSettings {
                 addresses: settings.addresses,
@@ -156,7 +155,7 @@ impl Server {
 #[derive(Debug)]
 pub(crate) struct Http {
     /// What HTTP of every version is answered by.
-    pub(crate) router: Router,
+    pub(crate) site: Site,
     pub(crate) counters: Counters,
     pub(crate) director: Director,
 }
@@ -166,12 +165,12 @@ impl Http {
     pub(crate) fn new(files: &Files) -> Self {
         let (director, counters) = (Director::new(), Counters::default());
         let options = SiteOptions { content: files.content(), cue: director.watch(), counters: counters.clone() };
-        Self { router: site::router(options), counters, director }
+        Self { site: site::site(options), counters, director }
     }
 
     /// For HTTP/3.
-    pub(crate) fn site(&self) -> Site {
-        Site { router: self.router.clone(), cue: self.director.watch() }
+    pub(crate) fn play(&self) -> h3::Play {
+        h3::Play { site: self.site.clone(), cue: self.director.watch() }
     }
 
     /// Serves it over TCP.
@@ -184,7 +183,7 @@ impl Http {
         bound.serve(tcp::Settings {
             certificate,
             key_log,
-            router: self.router.clone(),
+            site: self.site.clone(),
             cue: self.director.watch(),
             counters: self.counters.clone(),
             limits: tcp::Limits::SERVER,

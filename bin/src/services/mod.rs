@@ -27,7 +27,7 @@ pub(crate) struct Services {
     pub(crate) files: Arc<hq::Files>,
     pub(crate) perf: perf::Perf,
     /// What HTTP/3 serves, if it is spoken.
-    pub(crate) site: Option<h3::Site>,
+    pub(crate) http: Option<h3::Play>,
     /// Whether each connection begins a key update early.
     pub(crate) key_update: bool,
 }
@@ -40,8 +40,8 @@ impl Services {
             tokio::spawn(async move { endpoint::update_keys(&connection).await.ok() });
         }
         let is_h3 = connection.alpn() == quicast::http3::ALPN;
-        match (connection.alpn().as_slice(), self.site) {
-            (quicast::http3::ALPN, Some(site)) => h3::serve(connection.clone(), site).await,
+        match (connection.alpn().as_slice(), self.http) {
+            (quicast::http3::ALPN, Some(play)) => h3::serve(connection.clone(), play).await,
             (b"echo", _) => echo::serve(connection.clone()).await,
             (b"hq-interop", _) => hq::serve(connection.clone(), self.files).await,
             (PERF, _) => perf::serve(connection.clone(), self.perf).await,

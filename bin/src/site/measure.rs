@@ -6,18 +6,15 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use axum::body::{Body, HttpBody};
-use axum::extract::{Request, State};
-use axum::http::{StatusCode, Version};
-use axum::middleware::Next;
-use axum::response::Response;
-use bytes::{Buf as _, Bytes};
+use axum::http::{Request, StatusCode, Version};
+use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 use telemetry::Registry;
 use telemetry::http::{HttpMetrics, Method, Protocol, Status};
 
 /// Where requests are counted, once it is known. Cheap to clone.
 ///
-/// The registry belongs to the endpoint, and the endpoint wants the router before it starts: so it is said afterwards.
+/// The registry belongs to the endpoint, and the endpoint wants the site before it starts: so it is said afterwards.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counters(Arc<OnceLock<HttpMetrics>>);
 
@@ -33,34 +30,18 @@ impl Counters {
     }
 }
 
-/// Counts a request, its bodies and its time.
-pub(super) async fn count(State(counters): State<Counters>, request: Request, next: Next) -> Response {
-    let mut exchange = Exchange::begin(counters, &request);
-    let (counters, protocol) = (exchange.counters.clone(), exchange.protocol);
-    // Most requests have no body, and need no counting of it.
-    let request = if request.body().is_end_stream() {
-        request
-    } else {
-        request.map(|body| Body::new(Counted { body, to: CountTo::Request(counters, protocol) }))
-    };
-    let response = next.run(request).await;
-    exchange.answered(response.status());
-    let has_body = !matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    response.map(|body| Body::new(Counted { body, to: CountTo::Response { exchange, has_body } }))
-}
-
 /// A request from its headers to the end of its answer, or to the moment when nobody wants the answer any more.
 #[derive(Debug)]
-struct Exchange {
+pub(super) struct Exchange {
     counters: Counters,
+    began: Instant,
     protocol: Protocol,
     method: Method,
     status: Status,
-    began: Instant,
 }
 
 impl Exchange {
-    fn begin(counters: Counters, request: &Request) -> Self {
+    pub(super) fn begin<B>(counters: Counters, request: &Request<B>) -> Self {
         let protocol = match request.version() {
             Version::HTTP_3 => Protocol::Http3,
             Version::HTTP_2 => Protocol::Http2,
@@ -70,14 +51,16 @@ impl Exchange {
             handles.requests_in_flight[protocol].increment();
         }
         let method = Method::of(request.method().as_str());
-        Self { counters, protocol, method, status: Status::None, began: Instant::now() }
+        Self { counters, began: Instant::now(), protocol, method, status: Status::None }
     }
 
-    fn answered(&mut self, status: StatusCode) {
+    /// Its answer has begun.
+    pub(super) fn answered(mut self, status: StatusCode) -> Self {
         self.status = Status::of(status.as_u16());
         if let Some(handles) = self.counters.handles() {
             handles.time_to_first_byte[self.protocol].record_time(self.began.elapsed());
         }
+        self
     }
 }
 
@@ -90,49 +73,31 @@ impl Drop for Exchange {
     }
 }
 
-/// A body that counts what passes.
+/// A request's body, which counts what passes.
 #[derive(Debug)]
-struct Counted {
-    body: Body,
-    to: CountTo,
+pub(super) struct Asked<B> {
+    body: B,
+    counters: Counters,
+    protocol: Protocol,
 }
 
-#[derive(Debug)]
-enum CountTo {
-    Request(Counters, Protocol),
-    /// The exchange ends with the answer's body. An answer that has none by its status has no length either, which
-    /// otherwise would be said to be zero.
-    Response {
-        exchange: Exchange,
-        has_body: bool,
-    },
-}
-
-impl CountTo {
-    fn add(&self, count: u64) {
-        let (counters, protocol) = match self {
-            Self::Request(counters, protocol) => (counters, *protocol),
-            Self::Response { exchange, .. } => (&exchange.counters, exchange.protocol),
-        };
-        let Some(handles) = counters.handles() else { return };
-        match self {
-            Self::Request(..) => handles.request_body_bytes[protocol].add(count),
-            Self::Response { .. } => handles.response_body_bytes[protocol].add(count),
-        }
+impl<B> Asked<B> {
+    pub(super) fn new(body: B, exchange: &Exchange) -> Self {
+        Self { body, counters: exchange.counters.clone(), protocol: exchange.protocol }
     }
 }
 
-impl HttpBody for Counted {
+impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Asked<B> {
     type Data = Bytes;
-    type Error = axum::Error;
+    type Error = B::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-        if let Some(Ok(frame)) = &frame {
-            self.to.add(frame.data_ref().map_or(0, |data| data.remaining() as u64));
+        if let Some(handles) = self.counters.handles() {
+            handles.request_body_bytes[self.protocol].add(data_length(&frame));
         }
         Poll::Ready(frame)
     }
@@ -142,9 +107,52 @@ impl HttpBody for Counted {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self.to {
-            CountTo::Response { has_body: false, .. } => SizeHint::default(),
-            _ => self.body.size_hint(),
+        self.body.size_hint()
+    }
+}
+
+/// An answer's body, which counts what passes. The exchange ends with it.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    body: Body,
+    exchange: Option<Exchange>,
+}
+
+impl Answer {
+    pub(super) fn new(body: Body, exchange: Option<Exchange>) -> Self {
+        Self { body, exchange }
+    }
+}
+
+impl HttpBody for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        if let Some(exchange) = &self.exchange
+            && let Some(handles) = exchange.counters.handles()
+        {
+            handles.response_body_bytes[exchange.protocol].add(data_length(&frame));
         }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+fn data_length<E>(frame: &Option<Result<Frame<Bytes>, E>>) -> u64 {
+    match frame {
+        Some(Ok(frame)) => frame.data_ref().map_or(0, |data| data.len() as u64),
+        _ => 0,
     }
 }

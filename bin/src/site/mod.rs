@@ -1,7 +1,7 @@
 //! The HTTP site: what `quicast serve` and `quicast demo` show to a browser or to curl.
 //!
-//! [`router`] makes one `axum::Router` of it that knows neither TCP nor QUIC: whoever carries HTTP gives it requests. What
-//! the carrier may put into a request's extensions, and what is missing without it:
+//! [`site`] makes one service of it that knows neither TCP nor QUIC: whoever carries HTTP gives it requests. What the
+//! carrier may put into a request's extensions, and what is missing without it:
 //!
 //! | Extension | For | Without it |
 //! |---|---|---|
@@ -9,7 +9,7 @@
 //! | [`upgrade::Tunnel`], or hyper's own | `/ws`: the bytes after the handshake | 501 |
 //!
 //! ```text
-//! request ─▶ measure ─▶ headers that every answer has ─▶ a route ─▶ a body that is pulled, never pushed
+//! request ─▶ service (counts it) ─▶ a route ─▶ headers that every answer has ─▶ a body that is pulled, never pushed
 //! ```
 //! With `--root` the site is the files of that folder ([`files`]); without, it is the built-in one ([`pages`] and what
 //! they link to). Every bound is in `limits.rs`.
@@ -26,6 +26,7 @@ mod png;
 mod query;
 mod range;
 mod refusal;
+mod service;
 mod status;
 mod tile;
 pub(crate) mod upgrade;
@@ -38,14 +39,14 @@ use std::path::PathBuf;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::header::X_CONTENT_TYPE_OPTIONS;
-use axum::http::{HeaderValue, StatusCode, Uri};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get};
 
-pub(crate) use self::measure::Counters;
-use self::refusal::{Quoted, Refusal};
+pub(crate) use self::measure::{Answer, Counters};
+use self::refusal::Quoted;
+pub(crate) use self::refusal::Refusal;
+pub(crate) use self::service::{Answering, Site};
 use crate::stage::Cue;
 
 /// What is shown.
@@ -68,12 +69,12 @@ pub(crate) struct SiteOptions {
 }
 
 /// The site.
-pub(crate) fn router(options: SiteOptions) -> Router {
+pub(crate) fn site(options: SiteOptions) -> Site {
     let routes = match options.content {
         Content::Folder(folder) => files::router(&folder),
         Content::BuiltIn => built_in(options.cue),
     };
-    routes.layer(from_fn(for_every_answer)).layer(from_fn_with_state(options.counters, measure::count))
+    Site::new(routes, options.counters)
 }
 
 fn built_in(cue: Cue) -> Router {
@@ -94,13 +95,6 @@ fn built_in(cue: Cue) -> Router {
         .with_state(websocket::Sockets::new(cue))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(nothing)
-}
-
-/// A browser takes each answer for what it says it is, and for nothing else.
-async fn for_every_answer(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
 }
 
 async fn method_not_allowed(request: Request) -> Response {

@@ -10,14 +10,14 @@ use super::limits::LONGEST_QUOTE;
 
 /// A 4xx or 5xx answer in plain text.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(crate) struct Refusal {
     status: StatusCode,
     text: String,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Refusal {
-    pub(super) fn new(status: StatusCode, text: impl fmt::Display) -> Self {
+    pub(crate) fn new(status: StatusCode, text: impl fmt::Display) -> Self {
         Self { status, text: format!("{} {text}\n", status.as_u16()), headers: Vec::new() }
     }
 
@@ -27,7 +27,7 @@ impl Refusal {
     }
 
     /// With a header.
-    pub(super) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+    pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
     }

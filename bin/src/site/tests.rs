@@ -9,7 +9,7 @@ use std::time::Duration;
 use ::bytes::Bytes;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::ConnectInfo;
-use axum::http::{Request, StatusCode, Version};
+use axum::http::{HeaderValue, Request, StatusCode, Version};
 use futures_util::{StreamExt as _, stream};
 use telemetry::{Registry, Setup};
 use tokio::time::Instant;
@@ -20,7 +20,7 @@ use crate::stage::Director;
 
 /// A site with what plays around it.
 struct Play {
-    router: Router,
+    site: Site,
     registry: Registry,
     _director: Director,
 }
@@ -28,13 +28,13 @@ struct Play {
 fn play() -> Play {
     let (director, counters, registry) = (Director::new(), Counters::default(), Registry::new(&Setup::default()));
     counters.count_in(&registry);
-    let router = router(SiteOptions { content: Content::BuiltIn, cue: director.watch(), counters });
-    Play { router, registry, _director: director }
+    let site = site(SiteOptions { content: Content::BuiltIn, cue: director.watch(), counters });
+    Play { site, registry, _director: director }
 }
 
 impl Play {
     async fn send(&self, request: Request<Body>) -> Response {
-        self.router.clone().oneshot(request).await.unwrap()
+        self.site.clone().oneshot(request).await.unwrap().map(Body::new)
     }
 
     async fn get(&self, path: &str) -> Response {

@@ -11,11 +11,11 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 
-use axum::extract::Request;
-use axum::http::{HeaderMap, Method, Version};
+use axum::http::{HeaderMap, Method, Request, Version};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A stream of bytes in both directions.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -42,7 +42,7 @@ impl Tunnel {
     }
 
     /// What the request asks to become, if it asks for that; it is taken out of the request's extensions.
-    pub(crate) fn of(request: &mut Request) -> Option<Self> {
+    pub(crate) fn of<B>(request: &mut Request<B>) -> Option<Self> {
         if let Some(tunnel) = request.extensions_mut().remove::<Self>() {
             return Some(tunnel);
         }
@@ -55,6 +55,18 @@ impl Tunnel {
         };
         let upgrade = request.extensions_mut().remove::<hyper::upgrade::OnUpgrade>()?;
         Some(Self::new(protocol, async move { upgrade.await.map(TokioIo::new).map_err(io::Error::other) }))
+    }
+
+    /// Likewise, and `kept` is kept until nobody wants the stream any more.
+    pub(crate) fn keeping(self, kept: impl Send + Unpin + 'static) -> Self {
+        let opening = self.opening.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let opening = async move {
+            match opening {
+                Some(opening) => Ok(Keeping { stream: opening.await?, _kept: kept }),
+                None => Err(opened_already()),
+            }
+        };
+        Self::new(self.protocol, opening)
     }
 
     /// What it is for.
@@ -70,8 +82,42 @@ impl Tunnel {
         let opening = self.opening.lock().unwrap_or_else(PoisonError::into_inner).take();
         match opening {
             Some(opening) => opening.await,
-            None => Err(io::Error::other("the tunnel has been opened already")),
+            None => Err(opened_already()),
         }
+    }
+}
+
+fn opened_already() -> io::Error {
+    io::Error::other("the tunnel has been opened already")
+}
+
+/// A stream, and what is kept as long as it is there.
+struct Keeping<K> {
+    stream: Box<dyn Stream>,
+    _kept: K,
+}
+
+impl<K: Unpin> AsyncRead for Keeping<K> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl<K: Unpin> AsyncWrite for Keeping<K> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, data)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 

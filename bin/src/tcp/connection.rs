@@ -1,5 +1,7 @@
 //! One TCP connection, from its first byte to its last.
 
+use std::convert::Infallible;
+use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -8,33 +10,35 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::ConnectInfo;
 use axum::http::header::ALT_SVC;
-use axum::http::{HeaderValue, Request, Response};
-use hyper::body::Incoming;
+use axum::http::{HeaderValue, Method, Request, Response};
+use bytes::Bytes;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use telemetry::http::TcpOutcome;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
-use tower::ServiceExt as _;
 
 use super::limits::{
-    BUFFER, CONNECTION_WINDOW, HEADER_BYTES, HEADER_LINES, Limits, SEND_BUFFER, STREAM_WINDOW, STREAMS,
+    BUFFER, CONNECTION_WINDOW, HEADER_BYTES, HEADER_LINES, Limits, Pace, SEND_BUFFER, STREAM_WINDOW, STREAMS,
 };
+use super::pace::{self, Timely};
 use super::place::Place;
-use crate::site::Counters;
+use super::requests::{Requests, Underway};
+use crate::site::upgrade::Tunnel;
+use crate::site::{Answering, Counters, Site};
 use crate::stage::{Cue, Stage};
 
 /// What all connections share.
 pub(super) struct Shared {
     pub(super) tls: TlsAcceptor,
-    pub(super) router: Router,
+    pub(super) site: Site,
     pub(super) counters: Counters,
     pub(super) limits: Limits,
 }
@@ -73,35 +77,53 @@ pub(super) async fn serve(
     let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     shared.count(if is_http2 { TcpOutcome::Http2 } else { TcpOutcome::Http1 });
     let (stream, activity) = Kept::new(stream, place);
-    let service = Site { router: shared.router.clone(), peer, advertisement: advertisement(port) };
-    let idle = activity.silent_for(shared.limits.idle);
+    let limits = shared.limits;
+    let requests = Requests::new();
+    let service = Visited {
+        site: shared.site.clone(),
+        pace: limits.pace,
+        requests: requests.clone(),
+        peer,
+        advertisement: advertisement(port),
+    };
+    let idle = activity.silent_for(limits.idle);
     // An error here is the client's, and the client has heard of it as far as it could be told.
     if is_http2 {
         let connection = http2().serve_connection(TokioIo::new(stream), service);
-        conduct(connection, |connection| connection.graceful_shutdown(), idle, cue).await.ok();
+        let (unused, over) = (requests.none_for(limits.headers, limits.requestless), async {
+            // Time for it to hear of it, and then as for a first request: it should not begin another.
+            sleep(limits.headers).await;
+            requests.none_for(limits.headers, limits.headers).await;
+        });
+        conduct(connection, |connection| connection.graceful_shutdown(), idle, unused, over, cue).await.ok();
     } else {
-        let connection = http1(&shared.limits).serve_connection(TokioIo::new(stream), service).with_upgrades();
-        conduct(connection, |connection| connection.graceful_shutdown(), idle, cue).await.ok();
+        let connection = http1(&limits).serve_connection(TokioIo::new(stream), service).with_upgrades();
+        let (unused, over) = (pending(), pending());
+        conduct(connection, |connection| connection.graceful_shutdown(), idle, unused, over, cue).await.ok();
     }
 }
 
-/// Drives a connection until it ends, is silent for too long, or must stop; when the server drains, it finishes what has
-/// been asked.
+/// Drives a connection until it ends, is silent for too long, or must stop; when it has been unused for too long, or the
+/// server drains, it finishes what has been asked, and `over` says how long that may take.
 async fn conduct<C: Future<Output = hyper::Result<()>>>(
     connection: C,
     graceful_shutdown: impl FnOnce(Pin<&mut C>),
     idle: impl Future<Output = ()>,
+    unused: impl Future<Output = ()>,
+    over: impl Future<Output = ()>,
     mut cue: Cue,
 ) -> hyper::Result<()> {
     let (mut connection, mut idle) = (pin!(connection), pin!(idle));
     tokio::select! {
         ended = &mut connection => return ended,
         () = &mut idle => return Ok(()),
+        () = unused => graceful_shutdown(connection.as_mut()),
         () = cue.reached(Stage::Draining) => graceful_shutdown(connection.as_mut()),
     }
     tokio::select! {
         ended = connection => ended,
         () = idle => Ok(()),
+        () = over => Ok(()),
         () = cue.reached(Stage::Stopping) => Ok(()),
     }
 }
@@ -165,27 +187,79 @@ async fn refuse_plain(stream: &mut TcpStream, port: u16) -> io::Result<()> {
     Ok(())
 }
 
-/// The router as hyper wants it, for one connection.
+/// The site as one connection asks it.
 #[derive(Clone)]
-struct Site {
-    router: Router,
+struct Visited {
+    site: Site,
+    pace: Pace,
+    requests: Requests,
     peer: SocketAddr,
     advertisement: HeaderValue,
 }
 
-impl hyper::service::Service<Request<Incoming>> for Site {
-    type Response = Response<Body>;
-    type Error = std::convert::Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Self::Error>> + Send>>;
+impl hyper::service::Service<Request<Incoming>> for Visited {
+    type Response = Response<Answer>;
+    type Error = Infallible;
+    type Future = Advertising;
 
-    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+    fn call(&self, mut request: Request<Incoming>) -> Advertising {
         request.extensions_mut().insert(ConnectInfo(self.peer));
-        let Self { router, advertisement, .. } = self.clone();
-        Box::pin(async move {
-            let mut response = router.oneshot(request.map(Body::new)).await?;
-            response.headers_mut().insert(ALT_SVC, advertisement);
-            Ok(response)
-        })
+        if request.method() == Method::CONNECT
+            && let Some(tunnel) = Tunnel::of(&mut request)
+        {
+            // Its stream is under way for longer than its request.
+            request.extensions_mut().insert(tunnel.keeping(self.requests.begin()));
+        }
+        Advertising {
+            answer: pace::answer(self.pace, request, |request| self.site.answer(request)),
+            advertisement: self.advertisement.clone(),
+            underway: Some(self.requests.begin()),
+        }
+    }
+}
+
+/// An answer that will say where HTTP/3 is.
+struct Advertising {
+    answer: Timely<Answering>,
+    advertisement: HeaderValue,
+    /// Until it goes with the answer's body.
+    underway: Option<Underway>,
+}
+
+impl Future for Advertising {
+    type Output = Result<Response<Answer>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut response = ready!(Pin::new(&mut self.answer).poll(context))?;
+        response.headers_mut().insert(ALT_SVC, self.advertisement.clone());
+        let underway = self.underway.take();
+        Poll::Ready(Ok(response.map(|body| Answer { body, _underway: underway })))
+    }
+}
+
+/// An answer's body. The request is under way until it is gone.
+struct Answer {
+    body: Body,
+    _underway: Option<Underway>,
+}
+
+impl HttpBody for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

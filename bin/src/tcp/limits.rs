@@ -9,8 +9,13 @@ pub(crate) struct Limits {
     pub(crate) connections: usize,
     /// How long a connection may take from its first packet to the end of the TLS handshake.
     pub(crate) handshake: Duration,
-    /// HTTP/1.1: how long a request's line and headers may take to arrive, and a connection may wait for its next request.
+    /// How long a request's head may take to arrive; and of HTTP/1.1, how long a connection may wait for its next request,
+    /// of HTTP/2 for its first.
     pub(crate) headers: Duration,
+    /// HTTP/2: how long a connection may wait for its next request.
+    pub(crate) requestless: Duration,
+    /// How a request must come after its head.
+    pub(crate) pace: Pace,
     /// How long a connection may be open without a byte in either direction.
     pub(crate) idle: Duration,
 }
@@ -21,8 +26,21 @@ impl Limits {
         connections: 1_024,
         handshake: Duration::from_secs(10),
         headers: Duration::from_secs(10),
+        requestless: Duration::from_secs(60),
+        pace: Pace { grace: Duration::from_secs(10), bytes_per_second: 1024, age: Duration::from_secs(300) },
         idle: Duration::from_secs(300),
     };
+}
+
+/// How a request must come after its head.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// How long a body may be waited for before a rate is asked of it.
+    pub(crate) grace: Duration,
+    /// The least rate of a body, over the time for which it was waited for.
+    pub(crate) bytes_per_second: u64,
+    /// How long it may take from a request's head until its body is complete and its answer has begun.
+    pub(crate) age: Duration,
 }
 
 /// Bytes of a request's line and headers (HTTP/1.1), or of its decoded headers (HTTP/2).

@@ -5,7 +5,7 @@
 //! accept loop and certificate reader (axum-server), which would know nothing of these bounds.
 //!
 //! ```text
-//! bind ─▶ accept (a place) ─▶ first byte ─▶ TLS handshake ─▶ ALPN ─▶ hyper ─▶ the site's router
+//! bind ─▶ accept (a place) ─▶ first byte ─▶ TLS handshake ─▶ ALPN ─▶ hyper ─▶ pace ─▶ the site
 //!                                └ no TLS: 400, "use https"
 //! ```
 //! Each arrow has its bound in `limits.rs`. A place is given back when the connection's socket is dropped, whoever has it
@@ -14,7 +14,9 @@
 mod bind;
 mod connection;
 mod limits;
+mod pace;
 mod place;
+mod requests;
 
 #[cfg(test)]
 mod tests;
@@ -23,7 +25,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use tls::Certificate;
 use tokio::net::TcpListener;
 
@@ -33,7 +34,7 @@ pub(crate) use self::limits::Limits;
 use self::place::Places;
 use crate::address::plain;
 use crate::error::Failure;
-use crate::site::Counters;
+use crate::site::{Counters, Site};
 use crate::stage::{Cue, Stage};
 
 /// The protocols that TCP carries, the first preferred.
@@ -44,7 +45,7 @@ const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 pub(crate) struct Settings<'a> {
     pub(crate) certificate: &'a Certificate,
     pub(crate) key_log: Option<Arc<dyn rustls::KeyLog>>,
-    pub(crate) router: Router,
+    pub(crate) site: Site,
     pub(crate) cue: Cue,
     pub(crate) counters: Counters,
     pub(crate) limits: Limits,
@@ -71,7 +72,7 @@ impl Bound {
         let places = Places::new(settings.limits.connections, settings.counters.clone());
         let shared = Arc::new(Shared {
             tls: Arc::new(tls).into(),
-            router: settings.router,
+            site: settings.site,
             counters: settings.counters,
             limits: settings.limits,
         });

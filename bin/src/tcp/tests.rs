@@ -1,5 +1,7 @@
 //! The TCP side over the loopback: hyper as the client, and by hand where hyper would not do such a thing.
 
+mod waiting;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,9 +24,9 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 
-use super::limits::{HEADER_BYTES, HEADER_LINES};
+use super::limits::{HEADER_BYTES, HEADER_LINES, Pace};
 use super::*;
-use crate::site::{Content, SiteOptions, router};
+use crate::site::{Content, SiteOptions, site};
 use crate::stage::Director;
 
 /// So long is long enough for whatever should come.
@@ -39,14 +41,18 @@ struct Play {
 }
 
 fn play(limits: Limits) -> Play {
+    play_of(limits, |cue, counters| site(SiteOptions { content: Content::BuiltIn, cue, counters }))
+}
+
+/// With another site.
+fn play_of(limits: Limits, site: impl FnOnce(Cue, Counters) -> Site) -> Play {
     let (director, counters, registry) = (Director::new(), Counters::default(), Registry::new(&Setup::default()));
     counters.count_in(&registry);
     let certificate = tls::development::certificate(&[], UnixTime::now()).unwrap();
-    let options = SiteOptions { content: Content::BuiltIn, cue: director.watch(), counters: counters.clone() };
     let settings = Settings {
         certificate: &certificate,
         key_log: None,
-        router: router(options),
+        site: site(director.watch(), counters.clone()),
         cue: director.watch(),
         counters,
         limits,
@@ -253,56 +259,6 @@ async fn closed(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> Vec<u8> {
     let mut rest = Vec::new();
     timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect("the server does not close").ok();
     rest
-}
-
-#[tokio::test]
-async fn nobody_is_waited_for_for_ever() {
-    let play = play(Limits { handshake: Duration::from_millis(50), ..Limits::SERVER });
-    // Not a byte; half a handshake.
-    let mut silent = TcpStream::connect(play.address()).await.unwrap();
-    assert_eq!(closed(&mut silent).await, b"");
-    let mut slow = TcpStream::connect(play.address()).await.unwrap();
-    slow.write_all(b"\x16\x03\x01\x02\x00\x01").await.unwrap();
-    closed(&mut slow).await;
-    play.until(|play| play.counted("quicast_http_tcp_connections_total", &["tls_timeout"]) == 2).await;
-    play.until(|play| play.tcp.connections() == 0).await;
-}
-
-#[tokio::test]
-async fn a_request_is_not_waited_for_for_ever() {
-    // So much that a busy machine is not taken for a slow client.
-    let play = play(Limits { headers: Duration::from_millis(700), ..Limits::SERVER });
-    let mut half = play.connect(b"http/1.1").await.unwrap();
-    half.write_all(b"GET / HTTP/1.1\r\nHost: local").await.unwrap();
-    // And one that is asked, and asks nothing more.
-    let mut one = play.connect(b"http/1.1").await.unwrap();
-    one.write_all(b"HEAD /status/200 HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
-    let answer = closed(&mut half).await;
-    assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&answer));
-    assert!(closed(&mut one).await.starts_with(b"HTTP/1.1 200 OK\r\n"));
-    play.until(|play| play.tcp.connections() == 0).await;
-}
-
-#[tokio::test]
-async fn a_connection_on_which_nothing_moves_is_closed() {
-    let play = play(Limits { idle: Duration::from_secs(1), ..Limits::SERVER });
-    let (one, mut two) = (play.http1().await, play.http2().await);
-    assert_eq!(two.send_request(get("/status/200")).await.unwrap().status(), 200);
-    let gone = async {
-        while !(one.is_closed() && two.is_closed()) {
-            tokio::task::yield_now().await;
-        }
-    };
-    timeout(PATIENCE, gone).await.unwrap();
-    play.until(|play| play.tcp.connections() == 0).await;
-}
-
-#[tokio::test]
-async fn what_moves_is_not_idle() {
-    let play = play(Limits { idle: Duration::from_secs(1), ..Limits::SERVER });
-    let mut two = play.http2().await;
-    let slow = two.send_request(get("/drip?bytes=24&seconds=2.4")).await.unwrap();
-    assert_eq!(all(slow).await.unwrap().len(), 24);
 }
 
 #[tokio::test]

@@ -118,3 +118,42 @@ fn what_is_wrong_is_said_with_curls_codes() {
     let peer = Peer::routes(&folder, Router::new().route("/", get(broken)));
     refused(&peer.get(&folder, "/", &["-o", "/dev/null"]), 95, &["the peer ended the request", "H3_INTERNAL_ERROR"]);
 }
+
+#[test]
+fn keys_are_updated_when_that_is_wanted() {
+    let folder = Folder::new();
+    let (server, url) = site(&folder);
+    let (url, out) = (format!("{url}/bytes/100000"), folder.text("out"));
+    let told = fetch(&folder, &[&url, "-o", &out, "--json"]).json();
+    assert_eq!(told["key_updates"], 0, "{told}");
+    let ended = fetch(&folder, &[&url, &url, "-o", &out, "-o", "/dev/null", "--json", "-v", "--key-update"]);
+    for line in ended.text().lines() {
+        let told: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!((&told["key_updates"], &told["status"]), (&1.into(), &200.into()), "{told}");
+    }
+    // One for the connection, before its first request.
+    assert_eq!(ended.stderr.matches("* key update begun").count(), 1, "{}", ended.stderr);
+    assert!(ended.stderr.find("* key update begun") < ended.stderr.find("> GET"), "{}", ended.stderr);
+    assert_eq!(std::fs::metadata(&out).unwrap().len(), 100_000);
+    // The server saw it, too: nothing else could have been read.
+    let began = Instant::now();
+    let line = "quicast_tls_key_updates_total{initiator=\"peer\"} 1\n";
+    let asked = format!("GET /metrics HTTP/1.0\r\nHost: {}\r\n\r\n", server.admin());
+    while !support::http(server.admin(), &asked).2.contains(line) {
+        assert!(began.elapsed() < Duration::from_secs(20), "the server has not heard of it");
+    }
+}
+
+#[test]
+fn the_congestion_controller_is_chosen_by_its_name() {
+    let folder = Folder::new();
+    let (_server, url) = site(&folder);
+    let url = format!("{url}/bytes/5");
+    for name in ["cubic", "newreno"] {
+        let said = fetch(&folder, &[&url, "--cc", name, "-v", "-o", "/dev/null"]);
+        said.done();
+        let chosen = said.stderr.lines().find_map(|line| line.split_once("congestion control ")).unwrap().1;
+        assert_eq!(chosen.replace(['_', '-'], ""), name, "{}", said.stderr);
+    }
+    refused(&fetch(&folder, &[&url, "--cc", "cubik"]), 2, &["--cc", "cubik", "did you mean \"cubic\""]);
+}

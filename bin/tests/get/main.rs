@@ -10,7 +10,7 @@ mod requests;
 mod results;
 
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::UdpSocket;
 use std::path::Path;
 use std::process::Stdio;

@@ -233,3 +233,37 @@ fn heads_are_shown_when_wanted() {
     let included = peer.get(&folder, "/", &["-i"]);
     assert!(included.done().starts_with(b"HTTP/3 103 \r\nlink: </a.css>; rel=preload\r\n\r\nHTTP/3 200 \r\n"));
 }
+
+#[test]
+fn an_interim_head_is_shown_the_moment_it_comes() {
+    let folder = Folder::new();
+    let seen = Arc::new(tokio::sync::Notify::new());
+    let waits = seen.clone();
+    // The answer does not come before the test has seen the hint.
+    let hinting = any(async move |request: Request| {
+        theatre(request).await;
+        match tokio::time::timeout(Duration::from_secs(20), waits.notified()).await {
+            Ok(()) => StatusCode::OK,
+            Err(_) => StatusCode::GATEWAY_TIMEOUT,
+        }
+    });
+    let peer = Peer::routes(&folder, Router::new().route("/", hinting));
+    let mut command = folder.command(&["get", &peer.at("/"), "--cacert", &folder.text("peer.pem"), "-v"]);
+    let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap());
+    let mut until = |wanted: &str| {
+        let mut line = String::new();
+        while !line.starts_with(wanted) {
+            line.clear();
+            assert_ne!(said.read_line(&mut line).unwrap(), 0, "no {wanted}");
+        }
+    };
+    until("< HTTP/3 103");
+    seen.notify_one();
+    until("< link: </a.css>; rel=preload");
+    let mut rest = String::new();
+    said.read_to_string(&mut rest).unwrap();
+    assert!(child.wait().unwrap().success(), "{rest}");
+    // And only then, not with the final head once more.
+    assert!(rest.contains("< HTTP/3 200") && !rest.contains("103"), "{rest}");
+}

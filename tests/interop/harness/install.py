@@ -55,7 +55,8 @@ def quinn_h3() -> None:
 
 def crate(name: str, product: pathlib.Path) -> None:
     folder = PEERS / name
-    sources = [folder / "Cargo.toml", folder / "Cargo.lock", *folder.glob("src/*.rs")]
+    sources = [path for part in (folder, PEERS / "options") for path in (part / "Cargo.toml", *part.glob("src/*.rs"))]
+    sources.append(folder / "Cargo.lock")
     environment = {**os.environ, "CARGO_TARGET_DIR": str(CACHE / "target")}
     command = ["cargo", "build", "--quiet", "--release", "--locked", "--manifest-path", folder / "Cargo.toml"]
     unless_unchanged(name, sources, product, lambda: run(command, environment=environment))

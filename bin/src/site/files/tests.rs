@@ -7,22 +7,22 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use axum::http::HeaderName;
 
 use super::*;
-use crate::site::{Content, Counters, SiteOptions, router};
+use crate::site::{Content, Counters, Site, SiteOptions, site};
 use crate::stage::Director;
 
 /// A folder with a site in it and a secret beside it.
-struct Site {
+struct Shown {
     base: PathBuf,
-    router: Router,
+    site: Site,
 }
 
-impl Drop for Site {
+impl Drop for Shown {
     fn drop(&mut self) {
         fs::remove_dir_all(&self.base).ok();
     }
 }
 
-fn site() -> Site {
+fn shown() -> Shown {
     static NUMBER: AtomicUsize = AtomicUsize::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let base = std::env::temp_dir().join(format!("quicast-site-{}-{number}", std::process::id()));
@@ -55,19 +55,19 @@ fn site() -> Site {
     assert!(std::process::Command::new("mkfifo").arg(root.join("pipe")).status().unwrap().success());
     let root = root.canonicalize().unwrap();
     let cue = Director::new().watch();
-    let router = router(SiteOptions { content: Content::Folder(root), cue, counters: Counters::default() });
-    Site { base, router }
+    let site = site(SiteOptions { content: Content::Folder(root), cue, counters: Counters::default() });
+    Shown { base, site }
 }
 
-impl Site {
+impl Shown {
     async fn ask(&self, method: &str, path: &str, headers: &[(HeaderName, &str)]) -> (StatusCode, HeaderMap, String) {
         let mut request = Request::builder().method(method).uri(path);
         for (name, value) in headers {
             request = request.header(name, *value);
         }
-        let response = self.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let response = self.site.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
         let (parts, body) = response.into_parts();
-        let body = axum::body::to_bytes(body, 100_000).await.unwrap();
+        let body = axum::body::to_bytes(Body::new(body), 100_000).await.unwrap();
         (parts.status, parts.headers, String::from_utf8(body.to_vec()).unwrap())
     }
 
@@ -79,7 +79,7 @@ impl Site {
 
 #[tokio::test]
 async fn files_and_the_index_of_a_folder_are_served_with_their_types() {
-    let site = site();
+    let site = shown();
     for (path, kind, contents) in [
         ("/", "text/html", "<h1>index</h1>"),
         ("/index.html", "text/html", "<h1>index</h1>"),
@@ -105,7 +105,7 @@ async fn files_and_the_index_of_a_folder_are_served_with_their_types() {
 
 #[tokio::test]
 async fn nothing_outside_and_nothing_hidden_is_there() {
-    let site = site();
+    let site = shown();
     for path in [
         "/../secret",
         "/%2e%2e/secret",
@@ -149,7 +149,7 @@ async fn nothing_outside_and_nothing_hidden_is_there() {
 
 #[tokio::test]
 async fn only_reading_is_for_files() {
-    let site = site();
+    let site = shown();
     for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
         let (status, headers, body) = site.ask(method, "/index.html", &[]).await;
         assert_eq!((status.as_u16(), &headers["allow"]), (405, &HeaderValue::from_static("GET, HEAD")));
@@ -159,7 +159,7 @@ async fn only_reading_is_for_files() {
 
 #[tokio::test]
 async fn a_part_is_answered_and_one_that_is_not_there_refused() {
-    let site = site();
+    let site = shown();
     let ask = async |range: &str| site.ask("GET", "/below/page.css", &[(RANGE, range)]).await;
     for (range, named, part) in
         [("bytes=0-3", "bytes 0-3/10", "0123"), ("bytes=7-", "bytes 7-9/10", "789"), ("bytes=-2", "bytes 8-9/10", "89")]
@@ -177,7 +177,7 @@ async fn a_part_is_answered_and_one_that_is_not_there_refused() {
 
 #[tokio::test]
 async fn what_the_client_has_is_not_sent_again() {
-    let site = site();
+    let site = shown();
     let ask = async |headers: &[(HeaderName, &str)]| site.ask("GET", "/below/page.css", headers).await;
     let (_, headers, _) = ask(&[]).await;
     let (tag, date) = (headers[ETAG].to_str().unwrap(), headers[LAST_MODIFIED].to_str().unwrap());
@@ -202,7 +202,7 @@ async fn what_the_client_has_is_not_sent_again() {
 
 #[tokio::test]
 async fn what_lies_beside_it_compressed_is_taken_by_who_can_read_it() {
-    let site = site();
+    let site = shown();
     let accept = axum::http::header::ACCEPT_ENCODING;
     let ask = async |path: &str, accepted: &str| site.ask("GET", path, &[(accept.clone(), accepted)]).await;
     for (accepted, encoding, body) in [

@@ -2,22 +2,21 @@
 
 use std::io;
 
-use axum::Router;
 use axum::body::Body;
 use tokio::io::DuplexStream;
 use tokio_tungstenite::tungstenite::Message;
 use tower::ServiceExt as _;
 
 use super::*;
-use crate::site::{Content, Counters, SiteOptions, router};
+use crate::site::{Content, Counters, Site, SiteOptions, site};
 use crate::stage::Director;
 
 type Client = WebSocketStream<DuplexStream>;
 
-fn play() -> (Router, Director) {
+fn play() -> (Site, Director) {
     let director = Director::new();
     let options = SiteOptions { content: Content::BuiltIn, cue: director.watch(), counters: Counters::default() };
-    (router(options), director)
+    (site(options), director)
 }
 
 /// An extended CONNECT as whoever serves HTTP/3 makes it, and the client's end of its tunnel.
@@ -34,19 +33,19 @@ fn connect(protocol: &str, headers: &[(&str, &str)]) -> (Request, DuplexStream) 
 
 const THIRTEEN: &[(&str, &str)] = &[("sec-websocket-version", "13")];
 
-async fn open(router: &Router) -> Result<Client, StatusCode> {
+async fn open(site: &Site) -> Result<Client, StatusCode> {
     let (request, stream) = connect("websocket", THIRTEEN);
-    let status = router.clone().oneshot(request).await.unwrap().status();
+    let status = site.clone().oneshot(request).await.unwrap().status();
     if status != StatusCode::OK {
         return Err(status);
     }
     Ok(WebSocketStream::from_raw_socket(stream, Role::Client, None).await)
 }
 
-async fn refused(router: &Router, request: Request, status: u16, word: &str) {
-    let response = router.clone().oneshot(request).await.unwrap();
+async fn refused(site: &Site, request: Request, status: u16, word: &str) {
+    let response = site.clone().oneshot(request).await.unwrap();
     assert_eq!(response.status(), status, "{word}");
-    let text = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
+    let text = axum::body::to_bytes(Body::new(response.into_body()), 10_000).await.unwrap();
     let text = String::from_utf8_lossy(&text).into_owned();
     assert!(text.contains(word), "no {word:?} in {text}");
 }
@@ -64,8 +63,8 @@ async fn last_words(client: &mut Client) -> (CloseCode, String) {
 
 #[tokio::test]
 async fn what_is_said_comes_back_and_a_ping_is_answered() {
-    let (router, _director) = play();
-    let mut client = open(&router).await.unwrap();
+    let (site, _director) = play();
+    let mut client = open(&site).await.unwrap();
     for message in [
         Message::text("to be, or not to be"),
         Message::binary(vec![7; 200_000]),
@@ -87,9 +86,9 @@ async fn what_is_said_comes_back_and_a_ping_is_answered() {
 
 #[tokio::test]
 async fn after_both_closes_the_clients_end_of_the_stream_is_awaited() {
-    let (router, _director) = play();
+    let (site, _director) = play();
     let (request, mut stream) = connect("websocket", THIRTEEN);
-    assert_eq!(router.clone().oneshot(request).await.unwrap().status(), StatusCode::OK);
+    assert_eq!(site.clone().oneshot(request).await.unwrap().status(), StatusCode::OK);
     // A masked close without a code; its answer, and the end.
     stream.write_all(&[0x88, 0x80, 1, 2, 3, 4]).await.unwrap();
     let mut rest = Vec::new();
@@ -102,8 +101,8 @@ async fn after_both_closes_the_clients_end_of_the_stream_is_awaited() {
 
 #[tokio::test]
 async fn a_message_that_is_too_long_ends_it_with_the_code_for_that() {
-    let (router, _director) = play();
-    let mut client = open(&router).await.unwrap();
+    let (site, _director) = play();
+    let mut client = open(&site).await.unwrap();
     let longer = Message::binary(vec![0; LONGEST_MESSAGE + 1]);
     let (mut sender, mut receiver) = (&mut client).split();
     let words = async {
@@ -124,18 +123,18 @@ async fn a_message_that_is_too_long_ends_it_with_the_code_for_that() {
 
 #[tokio::test]
 async fn a_server_that_stops_says_good_bye() {
-    let (router, director) = play();
-    let mut client = open(&router).await.unwrap();
+    let (site, director) = play();
+    let mut client = open(&site).await.unwrap();
     director.advance(Stage::Draining);
     assert_eq!(last_words(&mut client).await, (CloseCode::Away, "the server stops".to_owned()));
-    let mut late = open(&router).await.unwrap();
+    let mut late = open(&site).await.unwrap();
     assert_eq!(last_words(&mut late).await.0, CloseCode::Away);
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_says_nothing_for_too_long_is_let_go() {
-    let (router, _director) = play();
-    let mut client = open(&router).await.unwrap();
+    let (site, _director) = play();
+    let mut client = open(&site).await.unwrap();
     let began = tokio::time::Instant::now();
     assert_eq!(last_words(&mut client).await.0, CloseCode::Away);
     let waited = began.elapsed();
@@ -144,12 +143,12 @@ async fn who_says_nothing_for_too_long_is_let_go() {
 
 #[tokio::test]
 async fn there_are_so_many_and_not_one_more() {
-    let (router, _director) = play();
+    let (site, _director) = play();
     let mut clients = Vec::new();
     for _ in 0..WEBSOCKETS {
-        clients.push(open(&router).await.unwrap());
+        clients.push(open(&site).await.unwrap());
     }
-    assert_eq!(open(&router).await.unwrap_err(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(open(&site).await.unwrap_err(), StatusCode::SERVICE_UNAVAILABLE);
     // Whoever leaves makes room.
     let mut one = clients.pop().unwrap();
     one.close(None).await.unwrap();
@@ -157,7 +156,7 @@ async fn there_are_so_many_and_not_one_more() {
     drop(one);
     let again = async {
         loop {
-            if let Ok(client) = open(&router).await {
+            if let Ok(client) = open(&site).await {
                 return client;
             }
             tokio::task::yield_now().await;
@@ -170,13 +169,13 @@ async fn there_are_so_many_and_not_one_more() {
 
 #[tokio::test]
 async fn a_tunnel_that_does_not_open_is_nobodys_failure() {
-    let (router, _director) = play();
+    let (site, _director) = play();
     let (mut request, _) = connect("websocket", THIRTEEN);
     request
         .extensions_mut()
         .insert(Tunnel::new("websocket", async { Err::<DuplexStream, _>(io::Error::other("gone")) }));
-    assert_eq!(router.clone().oneshot(request).await.unwrap().status(), 200);
-    assert!(open(&router).await.is_ok());
+    assert_eq!(site.clone().oneshot(request).await.unwrap().status(), 200);
+    assert!(open(&site).await.is_ok());
     let tunnel = Tunnel::new("websocket", async { Ok(tokio::io::duplex(1).0) });
     assert!(tunnel.clone().open().await.is_ok());
     assert!(tunnel.open().await.is_err(), "it is opened once");
@@ -184,7 +183,7 @@ async fn a_tunnel_that_does_not_open_is_nobodys_failure() {
 
 #[tokio::test]
 async fn what_is_no_handshake_is_told_why() {
-    let (router, _director) = play();
+    let (site, _director) = play();
     let ask = |version: Version, headers: &[(&str, &str)]| {
         let mut request = Request::builder().uri("/ws").version(version);
         for (name, value) in headers {
@@ -196,21 +195,21 @@ async fn what_is_no_handshake_is_told_why() {
     let key = ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
     let thirteen = THIRTEEN[0];
     let with = |more: &[(&'static str, &'static str)]| [&upgrade[..], more].concat();
-    refused(&router, ask(Version::HTTP_11, &[]), 426, "new WebSocket").await;
-    refused(&router, ask(Version::HTTP_2, &[]), 400, "new WebSocket").await;
-    refused(&router, ask(Version::HTTP_11, &with(&[key])), 400, "Sec-WebSocket-Version").await;
-    refused(&router, ask(Version::HTTP_11, &with(&[key, ("sec-websocket-version", "8")])), 400, "13").await;
-    refused(&router, ask(Version::HTTP_11, &with(&[thirteen])), 400, "Sec-WebSocket-Key").await;
-    refused(&router, ask(Version::HTTP_11, &with(&[thirteen, ("sec-websocket-key", "short")])), 400, "24").await;
-    refused(&router, ask(Version::HTTP_10, &with(&[thirteen, key])), 400, "HTTP/1.1").await;
-    refused(&router, ask(Version::HTTP_11, &[upgrade[1], thirteen, key]), 400, "Connection: upgrade").await;
+    refused(&site, ask(Version::HTTP_11, &[]), 426, "new WebSocket").await;
+    refused(&site, ask(Version::HTTP_2, &[]), 400, "new WebSocket").await;
+    refused(&site, ask(Version::HTTP_11, &with(&[key])), 400, "Sec-WebSocket-Version").await;
+    refused(&site, ask(Version::HTTP_11, &with(&[key, ("sec-websocket-version", "8")])), 400, "13").await;
+    refused(&site, ask(Version::HTTP_11, &with(&[thirteen])), 400, "Sec-WebSocket-Key").await;
+    refused(&site, ask(Version::HTTP_11, &with(&[thirteen, ("sec-websocket-key", "short")])), 400, "24").await;
+    refused(&site, ask(Version::HTTP_10, &with(&[thirteen, key])), 400, "HTTP/1.1").await;
+    refused(&site, ask(Version::HTTP_11, &[upgrade[1], thirteen, key]), 400, "Connection: upgrade").await;
     // All is right, but nobody carries it.
-    refused(&router, ask(Version::HTTP_11, &with(&[thirteen, key])), 501, "cannot be carried").await;
+    refused(&site, ask(Version::HTTP_11, &with(&[thirteen, key])), 501, "cannot be carried").await;
     let (mut bare, _) = connect("websocket", THIRTEEN);
     bare.extensions_mut().clear();
-    refused(&router, bare, 501, "cannot be carried").await;
-    refused(&router, connect("webtransport", THIRTEEN).0, 501, "not webtransport").await;
-    refused(&router, connect("websocket", &[]).0, 400, "Sec-WebSocket-Version").await;
+    refused(&site, bare, 501, "cannot be carried").await;
+    refused(&site, connect("webtransport", THIRTEEN).0, 501, "not webtransport").await;
+    refused(&site, connect("websocket", &[]).0, 400, "Sec-WebSocket-Version").await;
 }
 
 #[test]

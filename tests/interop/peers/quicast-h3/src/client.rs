@@ -10,7 +10,7 @@ use quicast::tls::pki_types::CertificateDer;
 use quicast::tls::pki_types::pem::PemObject as _;
 use quicast::{Connection, Endpoint};
 
-use crate::options::{Options, code_and_reason};
+use peer_options::Options;
 use crate::requests::{self, Midway};
 use crate::{Failure, describe, websocket};
 
@@ -43,8 +43,7 @@ pub(crate) async fn run(options: &Options) -> Result<(), Failure> {
             }
         })?;
     }
-    let default = (Code::H3_NO_ERROR.0, "");
-    let (code, reason) = options.text("close").map_or(Ok(default), code_and_reason)?;
+    let (code, reason) = options.close(Code::H3_NO_ERROR.0, "")?;
     connection.close(code, reason.as_bytes());
     // The close has to leave the socket before the process ends.
     let _ = tokio::time::timeout(Duration::from_secs(2), endpoint.wait_idle()).await;

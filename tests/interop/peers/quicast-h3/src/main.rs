@@ -5,13 +5,12 @@
 //! all came with status 200.
 
 mod client;
-mod options;
 mod requests;
 mod websocket;
 
 use std::process::ExitCode;
 
-use options::Options;
+use peer_options::Options;
 use quicast::CloseReason;
 
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;

@@ -14,7 +14,7 @@ use quicast::{Connection, Endpoint};
 
 use crate::Failure;
 use crate::client::update_keys;
-use crate::options::Options;
+use peer_options::Options;
 
 /// Bytes moved on a connection before --key-update, --rebind act.
 const ACT_AFTER: u64 = 32 * 1024;

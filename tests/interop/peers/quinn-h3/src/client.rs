@@ -15,7 +15,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
-use crate::options::Options;
+use peer_options::Options;
 use crate::{ALPN, Failure};
 
 /// Of a body, in a frame.

@@ -4,12 +4,11 @@
 //! all came with status 200.
 
 mod client;
-mod options;
 mod server;
 
 use std::process::ExitCode;
 
-use options::Options;
+use peer_options::Options;
 
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 

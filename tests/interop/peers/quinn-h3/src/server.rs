@@ -13,7 +13,7 @@ use quinn::{Endpoint, Incoming, ServerConfig};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::options::Options;
+use peer_options::Options;
 use crate::{ALPN, Failure};
 
 pub(crate) async fn run(options: &Options) -> Result<(), Failure> {

@@ -1,9 +1,9 @@
 //! The client: one connection, one thing done on it, one line printed.
 
-use crate::options::Options;
+use peer_options::Options;
 use crate::{Failure, describe, endpoint_config};
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{ClientConfig, Connection, Endpoint, RecvStream, SendStream};
+use quinn::{ClientConfig, Connection, Endpoint, RecvStream, SendStream, TransportConfig, VarInt};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 const FORGOTTEN_VERSION: u32 = 0xff00_001d;
 /// Bytes which must have come back before --key-update and --rebind act.
 const ACT_AFTER: usize = 32 * 1024;
+/// How often --wait-for-reset says that it is still there.
+const KEEP_ALIVE: Duration = Duration::from_millis(50);
 
 pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let address: SocketAddr = options.address.parse()?;
@@ -39,8 +41,8 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     act(&options, &endpoint, &connection).await.map_err(|failure| -> Failure {
         connection.close_reason().map_or(failure, |reason| describe(&reason).into())
     })?;
-    let (code, reason) = options.code_and_reason("close")?.unwrap_or((0, "done".to_owned()));
-    connection.close(code.into(), reason.as_bytes());
+    let (code, reason) = options.close(0, "done")?;
+    connection.close(VarInt::from_u64(code)?, reason.as_bytes());
     // The close has to leave the socket before the process ends.
     let _ = tokio::time::timeout(Duration::from_secs(2), endpoint.wait_idle()).await;
     Ok(())
@@ -58,7 +60,14 @@ fn client_config(options: &Options) -> Result<ClientConfig, Failure> {
         .with_no_client_auth();
     tls.alpn_protocols = vec![if options.has("get") { b"hq-interop".to_vec() } else { b"echo".to_vec() }];
     tls.key_log = Arc::new(rustls::KeyLogFile::new());
-    Ok(ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls)?)))
+    let mut config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls)?));
+    if options.has("wait-for-reset") {
+        // A server that came back without memory must hear something to say so.
+        let mut transport = TransportConfig::default();
+        transport.keep_alive_interval(Some(KEEP_ALIVE));
+        config.transport_config(Arc::new(transport));
+    }
+    Ok(config)
 }
 
 async fn act(options: &Options, endpoint: &Endpoint, connection: &Connection) -> Result<(), Failure> {
@@ -200,21 +209,16 @@ async fn request_close(connection: &Connection, what: &str) -> Result<(), Failur
     Ok(())
 }
 
-/// Echoes a little again and again, until the server that came back without memory says so.
+/// Echoes a little, and then says that it is still there, until the server that came back without memory says so.
 async fn wait_for_reset(connection: &Connection) -> Result<(), Failure> {
     let (mut send, mut receive) = connection.open_bi().await?;
     send.write_all(b"hello").await?;
     let mut back = [0; 5];
     receive.read_exact(&mut back).await?;
     println!("ready");
-    loop {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        let _ = send.write_all(b"still there?").await;
-        if let Some(reason) = connection.close_reason() {
-            println!("{}", describe(&reason));
-            return if reason == quinn::ConnectionError::Reset { Ok(()) } else { Err("not a stateless reset".into()) };
-        }
-    }
+    let reason = connection.closed().await;
+    println!("{}", describe(&reason));
+    if reason == quinn::ConnectionError::Reset { Ok(()) } else { Err("not a stateless reset".into()) }
 }
 
 async fn download(connection: &Connection, path: &str, output: &str) -> Result<(), Failure> {

@@ -3,10 +3,9 @@
 //! Prints one line for what happened; exit code 0 means that it was what the flags asked for.
 
 mod client;
-mod options;
 mod server;
 
-use options::Options;
+use peer_options::Options;
 use quinn::{ConnectionError, EndpointConfig};
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! The server: `echo` gives back what comes, `hq-interop` serves the files of --root.
 
-use crate::options::Options;
+use peer_options::Options;
 use crate::{Failure, describe, endpoint_config};
 use quinn::crypto::rustls::{HandshakeData, QuicServerConfig};
 use quinn::{Connection, Endpoint, Incoming, RecvStream, SendDatagramError, SendStream, ServerConfig, TransportConfig};

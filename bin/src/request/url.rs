@@ -18,18 +18,18 @@ const NOT_IN_A_NAME: &AsciiSet = &UNSENDABLE.add(b'%').add(b'?').add(b'#').add(b
 
 /// An https:// URL without its fragment, which is the client's own affair.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Url {
+pub(crate) struct Url {
     /// In lower case, without brackets.
-    pub(super) host: String,
-    pub(super) port: u16,
+    pub(crate) host: String,
+    pub(crate) port: u16,
     /// `user:password`, decoded.
-    pub(super) userinfo: Option<String>,
+    pub(crate) userinfo: Option<String>,
     target: PathAndQuery,
 }
 
 impl Url {
     /// Reads what a user typed; https:// may be left out.
-    pub(super) fn parse(text: &str) -> Result<Self, Problem> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
         let malformed = |why: &str| malformed(text, why);
         if text.contains(|character: char| character.is_whitespace() || character.is_control()) {
             return Err(malformed("a URL has no spaces; write %20"));
@@ -50,7 +50,7 @@ impl Url {
     }
 
     /// Where a reference leads from here (RFC 3986 §5.2.2).
-    pub(super) fn join(&self, reference: &str) -> Result<Self, Problem> {
+    pub(crate) fn join(&self, reference: &str) -> Result<Self, Problem> {
         let reference = utf8_percent_encode(reference.trim(), UNSENDABLE).to_string();
         let path = self.target.path();
         let relative = match reference.split_once(':') {
@@ -73,18 +73,18 @@ impl Url {
     }
 
     /// Whether both are of the same server, which may be told the same secrets.
-    pub(super) fn same_origin(&self, other: &Self) -> bool {
+    pub(crate) fn same_origin(&self, other: &Self) -> bool {
         self.host == other.host && self.port == other.port
     }
 
     /// The server as it is named in a request: without the port that needs no saying.
-    pub(super) fn authority(&self) -> String {
+    pub(crate) fn authority(&self) -> String {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         if self.port == HTTPS { host } else { format!("{host}:{}", self.port) }
     }
 
     /// The target of a request; `authority`: named otherwise by the user.
-    pub(super) fn target(&self, authority: Option<&str>) -> Result<Uri, Problem> {
+    pub(crate) fn target(&self, authority: Option<&str>) -> Result<Uri, Problem> {
         let named = authority.map_or_else(|| self.authority(), ToOwned::to_owned);
         let authority = Authority::try_from(named.as_str()).map_err(|error| malformed(&named, &error.to_string()))?;
         let uri = Uri::builder().scheme(Scheme::HTTPS).authority(authority).path_and_query(self.target.clone()).build();
@@ -92,13 +92,13 @@ impl Url {
     }
 
     /// The last name of the path, if it has one: never a way out of the folder.
-    pub(super) fn file_name(&self) -> Option<&str> {
+    pub(crate) fn file_name(&self) -> Option<&str> {
         let name = self.target.path().rsplit('/').next()?;
         (!matches!(name, "" | "." | "..")).then_some(name)
     }
 
     /// With this name at its end, if it ends with a folder.
-    pub(super) fn with_name(self, name: &str) -> Result<Self, Problem> {
+    pub(crate) fn with_name(self, name: &str) -> Result<Self, Problem> {
         if !self.target.as_str().ends_with('/') {
             return Ok(self);
         }

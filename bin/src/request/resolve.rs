@@ -18,7 +18,7 @@ pub(crate) struct Override {
 }
 
 impl Override {
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let advice = || "write HOST:PORT:ADDRESS, like example.com:443:127.0.0.1 or example.com:443:[::1]".to_owned();
         // The host itself may be an IPv6 address in brackets.
         let (host, rest) = match text.strip_prefix('[') {
@@ -43,13 +43,13 @@ impl Override {
 
 /// Which families may be used.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Families {
-    pub(super) v4: bool,
-    pub(super) v6: bool,
+pub(crate) struct Families {
+    pub(crate) v4: bool,
+    pub(crate) v6: bool,
 }
 
 /// Where the server may be, best first, the families in turn (RFC 8305 §4).
-pub(super) async fn resolve(url: &Url, overrides: &[Override], families: Families) -> Result<Vec<SocketAddr>, Problem> {
+pub(crate) async fn resolve(url: &Url, overrides: &[Override], families: Families) -> Result<Vec<SocketAddr>, Problem> {
     let given = overrides.iter().rev().find(|given| given.is_for(url));
     let found: Vec<SocketAddr> = match (given, url.host.parse::<IpAddr>()) {
         (Some(given), _) => given.addresses.iter().map(|address| SocketAddr::new(*address, url.port)).collect(),

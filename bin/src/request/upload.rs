@@ -1,17 +1,11 @@
-//! What a request sends: pieces of a file, of standard input or of the command line, read when there is room for them.
+//! What a request sends: pieces of files, of standard input or of the command line, read when there is room for them.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 
-use axum::body::Body;
 use bytes::{Bytes, BytesMut};
-use futures_util::stream;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
-use tokio::sync::Notify;
 
-use super::arguments::Get;
-use super::meter::Meter;
+use super::arguments::Asked;
 use super::problem::{Problem, code};
 use crate::address::plain;
 
@@ -21,10 +15,10 @@ const FORM: &str = "application/x-www-form-urlencoded";
 
 /// What is to be sent; it can be begun again unless it is standard input.
 #[derive(Clone, Debug)]
-pub(super) struct Upload {
+pub(crate) struct Upload {
     parts: Vec<Part>,
     /// What it is, if nobody says otherwise.
-    pub(super) content_type: Option<&'static str>,
+    pub(crate) content_type: Option<&'static str>,
 }
 
 #[derive(Clone, Debug)]
@@ -41,11 +35,13 @@ enum Part {
 }
 
 impl Upload {
-    /// What the command line says, if it says anything.
-    pub(super) fn of(arguments: &Get) -> Option<Self> {
-        if let Some(path) = &arguments.upload_file {
-            return Some(Self { parts: vec![file(path, false)], content_type: None });
-        }
+    /// This file; `-` is standard input.
+    pub(crate) fn file(path: &Path) -> Self {
+        Self { parts: vec![file(path, false)], content_type: None }
+    }
+
+    /// What `-d` and its like say, if they say anything.
+    pub(crate) fn of(arguments: &Asked) -> Option<Self> {
         let (texts, names_files, joined) = match (&arguments.data[..], &arguments.data_binary[..]) {
             ([], []) => (&arguments.data_raw, false, false),
             ([], _) => (&arguments.data_binary, true, false),
@@ -65,12 +61,12 @@ impl Upload {
     }
 
     /// Whether it can be sent twice.
-    pub(super) fn can_begin_again(&self) -> bool {
+    pub(crate) fn can_begin_again(&self) -> bool {
         !self.parts.iter().any(|part| matches!(part, Part::Stdin { .. }))
     }
 
     /// How many bytes it has, if that is known before they are read. A file that cannot be read is found out here.
-    pub(super) async fn length(&self) -> Result<Option<u64>, Problem> {
+    pub(crate) async fn length(&self) -> Result<Option<u64>, Problem> {
         let mut length = Some(0_u64);
         for part in &self.parts {
             let known = match part {
@@ -90,16 +86,19 @@ impl Upload {
         Ok(length)
     }
 
-    /// The body of a request, which counts what it gives.
-    pub(super) fn body(&self, sent: &Arc<Sent>) -> Body {
-        let reading = Reading { parts: self.parts.clone().into_iter(), current: None, sent: sent.clone() };
-        Body::from_stream(stream::unfold(reading, |mut reading| async move {
-            let piece = reading.next().await.transpose()?;
-            if let Err(problem) = &piece {
-                reading.sent.fail(problem.clone());
-            }
-            Some((piece.map_err(|problem| std::io::Error::other(problem.message)), reading))
-        }))
+    /// All of it.
+    pub(crate) async fn whole(&self) -> Result<Bytes, Problem> {
+        let mut pieces = self.pieces();
+        let mut whole = BytesMut::new();
+        while let Some(piece) = pieces.next().await? {
+            whole.extend_from_slice(&piece);
+        }
+        Ok(whole.freeze())
+    }
+
+    /// What it has, from the beginning.
+    pub(crate) fn pieces(&self) -> Pieces {
+        Pieces { parts: self.parts.clone().into_iter(), current: None }
     }
 }
 
@@ -111,50 +110,10 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Problem {
     Problem::new(code::READ, format_args!("{}: {}", path.display(), plain(error)))
 }
 
-/// What has become of a body.
-#[derive(Debug)]
-pub(super) struct Sent {
-    meter: Arc<Meter>,
-    bytes: AtomicU64,
-    failure: OnceLock<Problem>,
-    failed: Notify,
-}
-
-impl Sent {
-    pub(super) fn new(meter: &Arc<Meter>) -> Arc<Self> {
-        Arc::new(Self {
-            meter: meter.clone(),
-            bytes: AtomicU64::new(0),
-            failure: OnceLock::new(),
-            failed: Notify::new(),
-        })
-    }
-
-    /// How many bytes it has given.
-    pub(super) fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
-    }
-
-    fn fail(&self, problem: Problem) {
-        self.failure.set(problem).ok();
-        self.failed.notify_one();
-    }
-
-    /// Waits until it cannot be read.
-    pub(super) async fn failed(&self) -> Problem {
-        loop {
-            if let Some(problem) = self.failure.get() {
-                return problem.clone();
-            }
-            self.failed.notified().await;
-        }
-    }
-}
-
-struct Reading {
+/// What is to be sent, while it is read.
+pub(crate) struct Pieces {
     parts: std::vec::IntoIter<Part>,
     current: Option<Open>,
-    sent: Arc<Sent>,
 }
 
 struct Open {
@@ -164,8 +123,9 @@ struct Open {
     buffer: BytesMut,
 }
 
-impl Reading {
-    async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
+impl Pieces {
+    /// The next one; `None` is the end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
         loop {
             if let Some(open) = &mut self.current {
                 open.buffer.reserve(CHUNK);
@@ -179,14 +139,14 @@ impl Reading {
                     piece = piece.iter().copied().filter(|byte| !matches!(byte, b'\r' | b'\n' | 0)).collect();
                 }
                 if !piece.is_empty() {
-                    return Ok(Some(self.given(piece.freeze())));
+                    return Ok(Some(piece.freeze()));
                 }
                 continue;
             }
             let (from, name, joined): (Box<dyn AsyncRead + Send + Unpin>, _, _) = match self.parts.next() {
                 None => return Ok(None),
                 Some(Part::Bytes(bytes)) if bytes.is_empty() => continue,
-                Some(Part::Bytes(bytes)) => return Ok(Some(self.given(bytes))),
+                Some(Part::Bytes(bytes)) => return Ok(Some(bytes)),
                 Some(Part::Stdin { joined }) => (Box::new(tokio::io::stdin()), PathBuf::from("standard input"), joined),
                 Some(Part::File { path, joined }) => {
                     let opened = tokio::fs::File::open(&path).await.map_err(|error| unreadable(&path, &error))?;
@@ -195,11 +155,5 @@ impl Reading {
             };
             self.current = Some(Open { from, name, joined, buffer: BytesMut::new() });
         }
-    }
-
-    fn given(&self, piece: Bytes) -> Bytes {
-        self.sent.bytes.fetch_add(piece.len() as u64, Ordering::Relaxed);
-        self.sent.meter.moved(piece.len() as u64);
-        piece
     }
 }
