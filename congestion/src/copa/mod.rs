@@ -3,6 +3,7 @@
 
 mod delay;
 mod mode;
+mod parameters;
 #[cfg(test)]
 mod tests;
 mod velocity;
@@ -15,11 +16,12 @@ use crate::arithmetic::{NANOSECONDS, mul_div};
 use crate::window::{MAXIMUM_QUANTUM, MAXIMUM_WINDOW, UNPACED_BELOW, minimum_window, short_quantum};
 use crate::{
     Controller, Events, InitialConditions, Observed, Parameter, Parameters, PathModel, RecoveryPeriod, Signal,
-    Snapshot, Unit, Window,
+    Snapshot, Window,
 };
 
 use delay::Delays;
 use mode::{Mode, THOUSAND};
+use parameters::PARAMETERS;
 use velocity::Velocity;
 
 /// Binary places of the window: a step of one packet a round trip is less than a byte an acknowledgement on fast paths.
@@ -29,41 +31,6 @@ const FRACTION_BITS: u32 = 16;
 const MOST_GROWTH: u64 = 8;
 /// How many quarters of a window may leave in an RTTstanding in slow start, and later.
 const PACING_QUARTERS: [u64; 2] = [8, 5];
-
-const PARAMETERS: &[Parameter] = &[
-    Parameter {
-        name: "delta",
-        about: "how much delay costs against throughput: 1/delta packets of each flow wait in the queue",
-        unit: Unit::Thousandths,
-        least: 5,
-        most: 4000,
-        default: 500,
-    },
-    Parameter {
-        name: "competitive",
-        about: "whether delta is lowered while somebody else keeps the queue full",
-        unit: Unit::Switch,
-        least: 0,
-        most: 1,
-        default: 1,
-    },
-    Parameter {
-        name: "noise",
-        about: "microseconds of delay that hosts and timers make, and that are not taken for a queue",
-        unit: Unit::Count,
-        least: 0,
-        most: 100_000,
-        default: 100,
-    },
-    Parameter {
-        name: "tolerated_loss",
-        about: "the share of a round's packets whose loss is taken for chance; more halves the window",
-        unit: Unit::Thousandths,
-        least: 0,
-        most: 1000,
-        default: 150,
-    },
-];
 
 /// Small rounds are counted together until they have so many packets.
 const LEAST_ROUND_PACKETS: u64 = 40;

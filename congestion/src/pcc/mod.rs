@@ -7,7 +7,9 @@
 //! ```
 
 mod ascent;
+mod brakes;
 mod interval;
+mod parameters;
 mod power;
 mod steering;
 #[cfg(test)]
@@ -21,12 +23,12 @@ use codec::Time;
 use crate::chance::Chance;
 use crate::window::{MAXIMUM_WINDOW, UNPACED_BELOW, minimum_window, short_quantum};
 use crate::{
-    Controller, Events, InitialConditions, Observed, Parameter, Parameters, PathModel, RecoveryPeriod, Snapshot, Unit,
-    Window,
+    Controller, Events, InitialConditions, Observed, Parameter, Parameters, PathModel, RecoveryPeriod, Snapshot, Window,
 };
 
 use ascent::Ascent;
 use interval::Intervals;
+use parameters::PARAMETERS;
 use steering::Phase;
 use utility::{Regression, Utility};
 
@@ -35,57 +37,6 @@ const WINDOW_GAIN: f64 = 2.0;
 /// No rate is higher than this, in bytes a second.
 const MAXIMUM_RATE: f64 = 1e12;
 
-const PARAMETERS: &[Parameter] = &[
-    Parameter {
-        name: "exponent",
-        about: "t of the utility x^t - b x dRTT/dT - c x L: how much a higher rate x is worth",
-        unit: Unit::Thousandths,
-        least: 100,
-        most: 999,
-        default: 900,
-    },
-    Parameter {
-        name: "delay_coefficient",
-        about: "b of the utility: how much a growing RTT costs; 0 ignores delay (Vivace-Loss)",
-        unit: Unit::Thousandths,
-        least: 0,
-        most: 100_000_000,
-        default: 900_000,
-    },
-    Parameter {
-        name: "loss_coefficient",
-        about: "c of the utility: how much loss costs; 11.35 takes up to 5 % at 100 Mbit/s for random",
-        unit: Unit::Thousandths,
-        least: 1000,
-        most: 1_000_000,
-        default: 11_350,
-    },
-    Parameter {
-        name: "gradient_threshold",
-        about: "an RTT that grows by less than this, in seconds a second, does not count",
-        unit: Unit::Thousandths,
-        least: 0,
-        most: 1000,
-        default: 10,
-    },
-    Parameter {
-        name: "epsilon",
-        about: "how far from its rate a trial is",
-        unit: Unit::Thousandths,
-        least: 10,
-        most: 250,
-        default: 50,
-    },
-    Parameter {
-        name: "step",
-        about: "Mbit/s that a first step at one Mbit/s makes for a utility gradient of one; it grows with the root of the rate",
-        unit: Unit::Thousandths,
-        least: 1,
-        most: 1000,
-        default: 30,
-    },
-];
-
 /// PCC Vivace.
 ///
 /// It sends at a rate; the window, twice what that rate has in flight, bounds what an outage can cost. Where the paper leaves a
@@ -93,7 +44,7 @@ const PARAMETERS: &[Parameter] = &[
 ///
 /// * What counts for a monitor interval is when packets were sent; a turn tells that of its latest packet only, so at an edge
 ///   a turn counts whole for the later interval. An interval lasts 1 to 1.25 RTT, 5 ms and ten packets at least. One in which
-///   less was sent than the rate allows (the application or the window limited the sender) is repeated.
+///   the application limited the sender, or less than half of the rate was sent, is repeated.
 /// * Starting doubles each interval as soon as the last but one is known to have been worth it, and ends before an interval is
 ///   over if that already is not, but not for what chance explains. It drains the queue it made for a round trip or more, and goes
 ///   on with the best delivery rate of the last rounds.
@@ -107,7 +58,8 @@ const PARAMETERS: &[Parameter] = &[
 /// * The first step is in proportion to the root of the rate, not the same at every rate: a step of 1 Mbit/s is nothing to a
 ///   gigabit, and too much for flows that share ten megabits to become equal. A step down undoes one up.
 /// * A mark (ECN-CE) is a lost packet to the utility.
-/// * If a third of a round's packets is lost, the rate is halved at once, once a round trip.
+/// * If a third of a round's packets is lost, the rate is halved at once, once a round trip. If the RTT grows by a fifth of a
+///   second each second, the rate becomes at once what that says the path delivers: the path has become slower.
 ///
 /// Where others fill the queue, as CUBIC does, it takes what they leave: the RTT that they make grow is its own cost.
 ///

@@ -1,4 +1,4 @@
-//! What [`Pcc`] does with its rate: starting, draining, trials, steps, and the brakes.
+//! What [`Pcc`] does with its rate: starting, draining, trials, steps.
 
 use core::time::Duration;
 
@@ -6,7 +6,7 @@ use codec::Time;
 
 use super::interval::{Finished, Intervals, MAXIMUM_RTT, Purpose};
 use super::utility::{MEGABIT, Measured, Regression, trust};
-use super::{Pcc, Round, seconds};
+use super::{Pcc, seconds};
 use crate::Observed;
 
 /// The shortest interval: less is shorter than timers are late.
@@ -14,11 +14,9 @@ const LEAST_INTERVAL: Duration = Duration::from_millis(5);
 /// Packets in an interval at least.
 const LEAST_PACKETS: u64 = 10;
 /// An interval that is judged before its end has so many packets.
-const LEAST_EARLY_PACKETS: f64 = 20.0;
+pub(super) const LEAST_EARLY_PACKETS: f64 = 20.0;
 /// ... and an RTT that grows by so much, in seconds a second, if it is judged by that.
 const LEAST_EARLY_GRADIENT: f64 = 0.1;
-/// An RTT that grows by so much, in seconds a second, does not wait for the trials of a decision.
-const STEEP_TREND: f64 = 0.2;
 /// Trials of one decision: two pairs.
 const TRIALS: usize = 4;
 /// Rates that differ by less than this part cannot be compared.
@@ -27,10 +25,6 @@ const LEAST_DIFFERENCE: f64 = 0.002;
 const DRAIN_GAIN: f64 = 0.5;
 /// It drains for so many smoothed RTTs at most.
 const DRAIN_ROUNDS: u32 = 3;
-/// A round that loses one packet in so many loses too much to wait for the utility to tell.
-const HEAVY_LOSS: u64 = 3;
-/// Fewer packets lost in a round are no heavy loss.
-const LEAST_HEAVY_PACKETS: u64 = 8;
 
 /// What it is doing with the rate.
 #[derive(Clone, Copy, Debug)]
@@ -150,7 +144,7 @@ impl Pcc {
     }
 
     /// Begins the interval that is next in this phase.
-    fn next_interval(&mut self, now: Time) {
+    pub(super) fn next_interval(&mut self, now: Time) {
         let (used, held) = (self.intervals.is_current_used(now), self.recovery.is_under_way());
         let decision = self.decision;
         let idle = (None, self.rate);
@@ -247,7 +241,7 @@ impl Pcc {
     }
 
     /// Starting has found what the path carries: between the last rate that was worth it and the first that was not.
-    fn end_starting(&mut self, now: Time, good: &Measured, bad: &Measured) {
+    pub(super) fn end_starting(&mut self, now: Time, good: &Measured, bad: &Measured) {
         let window = self.in_flight(self.rate);
         let bounds = (good.rate, bad.rate.max(good.rate));
         self.rate = self.bounded(self.delivered(bounds));
@@ -270,7 +264,7 @@ impl Pcc {
     }
 
     /// The rate changed: how the RTT goes on is to be seen.
-    fn restart_trend(&mut self, now: Time) {
+    pub(super) fn restart_trend(&mut self, now: Time) {
         self.trend = Regression::default();
         self.trend_start = now;
     }
@@ -350,80 +344,9 @@ impl Pcc {
         }
     }
 
-    fn reduced(&mut self, now: Time, window_before: u64) {
+    pub(super) fn reduced(&mut self, now: Time, window_before: u64) {
         self.saturation_window = Some(window_before);
         self.last_reduction = Some(now);
-    }
-
-    /// Halves the rate if a round loses so much that no utility has to be asked.
-    pub(super) fn brake(&mut self, observed: &Observed, round_ended: bool) {
-        if round_ended {
-            self.round = Round::default();
-        }
-        self.round.acknowledged = self.round.acknowledged.saturating_add(observed.acknowledged_packets);
-        self.round.lost = self.round.lost.saturating_add(observed.lost_packets);
-        let Round { acknowledged, lost } = self.round;
-        let heavy = lost >= LEAST_HEAVY_PACKETS && lost >= acknowledged.saturating_add(lost) / HEAVY_LOSS;
-        if !heavy || !observed.has_loss() || self.recovery.covers(observed.lost_sent_at()) {
-            return;
-        }
-        let now = observed.now;
-        self.round = Round::default();
-        if matches!(self.phase, Phase::Unmeasured) {
-            self.ceiling = Some((self.window.congestion_window / 2).max(self.minimum_window()));
-            self.window.congestion_window = self.ceiling.unwrap_or_default();
-            self.events.loss += 1;
-            self.recovery.begin(now);
-            return;
-        }
-        if let Phase::Starting { previous: Some(good), .. } = self.phase {
-            let bad = Measured { rate: self.rate, loss: 1.0, ..good };
-            self.end_starting(now, &good, &bad);
-            return;
-        }
-        self.reduced(now, self.in_flight(self.rate));
-        self.rate = self.bounded(self.rate / 2.0);
-        self.slow_start_threshold = Some(self.in_flight(self.rate));
-        self.events.loss += 1;
-        self.recovery.begin(now);
-        self.ascent.restart();
-        self.restart_trend(now);
-        self.probe();
-        self.next_interval(now);
-    }
-
-    /// Takes the rate back to what the path delivers, if the RTT grows so fast that waiting for a decision, which takes six of
-    /// them, would make a queue of seconds: the path has become slower.
-    fn brake_for_delay(&mut self, now: Time) {
-        let slope = self.utility.trend(&self.trend, now.saturating_since(self.trend_start).as_secs_f64());
-        if slope < STEEP_TREND || self.trend.count() < LEAST_EARLY_PACKETS || self.recovery.is_under_way() {
-            return;
-        }
-        // A queue that is fed at a rate x and emptied at C grows the RTT by (x - C) / C each second.
-        self.reduced(now, self.in_flight(self.rate));
-        self.rate = self.bounded(self.rate / (1.0 + slope.min(1.0)));
-        self.ascent.restart();
-        self.restart_trend(now);
-        self.probe();
-        self.next_interval(now);
-    }
-
-    /// Persistent congestion: everything learnt is void.
-    pub(super) fn collapse(&mut self, now: Time, bytes_in_flight: u64) {
-        //= https://www.rfc-editor.org/rfc/rfc9002#section-7.6.2
-        //# When persistent congestion is declared, the sender's congestion
-        //# window MUST be reduced to the minimum congestion window
-        //# (kMinimumWindow), similar to a TCP sender's response on an RTO
-        let floor = self.minimum_window();
-        self.window.congestion_window = floor;
-        self.ceiling = Some(floor);
-        self.recovery.forget();
-        self.last_reduction = Some(now);
-        self.events.persistent += 1;
-        if !matches!(self.phase, Phase::Unmeasured) {
-            self.rate = self.bounded(0.0);
-            self.begin(now, true, bytes_in_flight);
-        }
     }
 }
 
