@@ -17,6 +17,7 @@ fn refused(arguments: &[&str], words: &[&str]) {
     }
 }
 
+#[expect(clippy::unwrap_used, reason = "what is no JSON has failed the test")]
 #[track_caller]
 fn json(arguments: &[&str]) -> Value {
     let folder = Folder::new();

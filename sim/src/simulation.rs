@@ -72,6 +72,8 @@ impl Simulation {
                 self.now = self.now.max(until);
                 return;
             }
+            // A timer may have been due before it was known of.
+            let at = at.max(self.now);
             self.now = at;
             self.events += 1;
             if party == LINK {

@@ -97,11 +97,17 @@ fn swap(situation: Situation, from: Algorithm, to: Algorithm, seed: u64) -> sim:
     let scenario = Scenario::new(situation.link()).with(flow).lasting(seconds(20)).seeded(seed);
     let mut simulation = Simulation::new(&scenario);
     simulation.run_until(at.saturating_sub(Duration::from_nanos(1)));
-    let before = simulation.controller(0).unwrap().window();
-    let (mut round_over, mut largest) = (false, 0);
+    let before = simulation.controller(0).map_or(0, |controller| controller.window().congestion_window);
+    // Of the round trip after the swap: whether it is over, the largest window, and the bytes that left.
+    let (mut round_over, mut largest, mut sent) = (false, 0, 0);
+    let mut in_flight = simulation.bytes_in_flight(0);
+    // The beginning is at a second of the flow's clock.
     let swapped_at = codec::Time::from_nanos(1_000_000_000) + at;
     simulation.run_until_hearing(seconds(20), &mut |turn| {
-        // The beginning is at a second of the flow's clock.
+        if !round_over {
+            sent += turn.observed.prior_in_flight.saturating_sub(in_flight);
+            in_flight = turn.observed.bytes_in_flight;
+        }
         round_over |= turn.observed.largest_acknowledged_sent_at.is_some_and(|sent| sent >= swapped_at);
         if turn.at > at && !round_over {
             largest = largest.max(turn.after.congestion_window);
@@ -111,11 +117,14 @@ fn swap(situation: Situation, from: Algorithm, to: Algorithm, seed: u64) -> sim:
     // Among it: bytes in flight before and after are the same.
     report.verify().unwrap_or_else(|fault| panic!("{what}: {fault}"));
     let swap = report.flows[0].swaps[0];
-    assert_eq!(swap.window_before, before.congestion_window, "{what}");
+    assert_eq!(swap.window_before, before, "{what}");
     assert!(swap.window_after <= swap.window_before, "{what}: {swap:?}");
     // One window of data beyond the old one; what a probe timeout sends comes on top.
     let probes = 4 * DATAGRAM;
-    assert!(swap.sent_in_next_round <= 2 * swap.window_before + probes, "{what}: {swap:?}");
+    // Turns in which little happened are told together, and a smoothed round trip may lag behind: what is counted by the one is
+    // too much at times, and by the other, but not by both.
+    let sent = sent.min(swap.sent_in_next_round);
+    assert!(sent <= 2 * swap.window_before + probes, "{what}: {sent} after {swap:?}");
     if swap.was_in_recovery {
         // Until something is heard of what was sent since, the answer stands. Controllers that model the path take the
         // window for a start and go on by what is acknowledged, as they do in their own recovery.

@@ -9,11 +9,11 @@ use super::bench::{alone, constant, milliseconds, seconds};
 use crate::{Change, Discipline, Fault, Flow, Host, Link, Loss, Scenario, Simulation, Source, megabits};
 
 #[test]
-fn every_algorithm_fills_a_plain_link() {
-    for algorithm in Algorithm::ALL {
+fn classic_controllers_fill_a_plain_link() {
+    for algorithm in [Algorithm::NEW_RENO, Algorithm::CUBIC] {
         let report = alone(Link::new(megabits(50), milliseconds(50)), Flow::new(algorithm), seconds(20));
         let used = report.utilisation_between(seconds(5), seconds(20));
-        assert!(used > 0.8, "{algorithm}: {used}");
+        assert!(used > 0.95, "{algorithm}: {used}");
     }
 }
 
