@@ -2,7 +2,7 @@
 
 use codec::Time;
 
-use crate::window::{MAXIMUM_QUANTUM, MAXIMUM_WINDOW, initial_window, minimum_window, quantum};
+use crate::window::{MAXIMUM_QUANTUM, MAXIMUM_WINDOW, UNPACED_BELOW, initial_window, minimum_window, quantum};
 use crate::{
     Controller, Events, InitialConditions, Observed, Parameter, Parameters, PathModel, RecoveryPeriod, Snapshot, Unit,
     Window,
@@ -155,11 +155,13 @@ impl Controller for Fixed {
     fn window(&self) -> Window {
         let congestion_window = self.congestion_window;
         let datagram_size = self.path.datagram_size();
-        if self.pacing_rate == 0 {
-            let quantum = MAXIMUM_QUANTUM.max(minimum_window(datagram_size));
-            return Window { congestion_window, pacing_rate: 0, quantum };
-        }
-        let quantum = quantum(self.pacing_rate, initial_window(datagram_size));
+        let is_short = self.path.smoothed_rtt().is_none_or(|rtt| rtt < UNPACED_BELOW);
+        let quantum = match self.pacing_rate {
+            0 if is_short => MAXIMUM_QUANTUM.max(minimum_window(datagram_size)),
+            // Waiting for room for a longer burst would leave a part of the window unused.
+            0 => minimum_window(datagram_size),
+            rate => quantum(rate, initial_window(datagram_size)),
+        };
         Window { congestion_window, pacing_rate: self.pacing_rate, quantum }
     }
 
