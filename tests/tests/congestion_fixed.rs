@@ -20,7 +20,8 @@ fn seeds(some: u64) -> u64 {
 }
 
 fn fixed(window: f64) -> Algorithm {
-    format!("fixed:window={}", window as u64).parse().unwrap()
+    let text = format!("fixed:window={}", window as u64);
+    text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
 /// A window a round trip, or the link: W/RTT below the BDP, all above it, if the queue holds the rest.

@@ -39,6 +39,8 @@ fn alone_it_fills_a_path_but_for_its_slowdowns() {
         let report = path.run_over(path.link(), vec![path.flow(Algorithm::LEDBAT)], path.duration() * 2, seed);
         let used = report.utilisation_between(path.settled(), report.duration);
         let least = match path.queue {
+            // Below a millisecond nothing is paced: a window at once, up to 64 KiB, into a queue of less.
+            _ if path.round_trip <= ms(1) && path.link().queue < 65_536 && path.megabits >= 1_000 => 0.2,
             queue if queue < 0.5 => 0.35,
             queue if queue < 1.0 => 0.7,
             // The longest: half of the overshoot of slow start, and then a datagram a round trip.
