@@ -5,6 +5,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::congestion::policy::Policy;
+
 /// Batches of datagrams that may wait in a connection's mailbox. One is worked on, one waits, and two are for a socket
 /// that reads twice while a turn takes long; more would only make what waits older than the peer's timeouts.
 pub(crate) const INPUT_BATCHES: u32 = 4;
@@ -48,6 +50,8 @@ pub(crate) struct EndpointConfig {
     pub(crate) retry: RetryPolicy,
     /// How long after the last datagram a socket looks for more without sleeping.
     pub(crate) busy_poll: Duration,
+    /// Which connection gets which congestion controller.
+    pub(crate) policy: Arc<Policy>,
     /// Shards in all, over all addresses.
     pub(crate) shards: usize,
 }

@@ -41,6 +41,11 @@ impl<S> Guarded<S> {
         }
     }
 
+    /// The state, which needs no boundary any more.
+    pub(crate) fn take(self) -> Option<S> {
+        self.0
+    }
+
     /// The state, for looking only.
     pub(crate) const fn get(&self) -> Option<&S> {
         self.0.as_ref()

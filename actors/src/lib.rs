@@ -62,9 +62,8 @@ mod timer;
 mod turn;
 mod warden;
 
-pub use api::connection::{
-    CongestionChange, Connection, ConnectionInfo, ConnectionStats, RunError, SendDatagramError, SetCongestionError,
-};
+pub use api::congestion::{CongestionReport, SetCongestionError, ShadowReport};
+pub use api::connection::{Connection, ConnectionInfo, ConnectionStats, RunError, SendDatagramError};
 pub use api::endpoint::{BuildError, ConnectError, Connecting, Endpoint, EndpointBuilder, RebindError};
 pub use api::error::{ReadError, ReadExactError, ReadToEndError, WriteError};
 pub use api::incoming::{Incoming, RetryError};
@@ -79,8 +78,9 @@ pub use transport::Config as TransportConfig;
 pub use transport::connection::HandshakeData;
 pub use transport::output::CloseReason;
 
-/// The congestion controllers that a connection can go on with.
-pub use ::congestion::Algorithm;
+/// Congestion controllers: the trait to write one's own, those that come along, rules, trials.
+pub use ::congestion as controllers;
+pub use ::congestion::{Algorithm, Change as CongestionChange, Order as CongestionOrder, TrialBounds, Trigger};
 /// Every metric, and the registry that [`Endpoint::metrics`] gives.
 pub use telemetry;
 /// TLS settings for QUIC, and development certificates.

@@ -110,7 +110,7 @@ impl Shard {
             shards: config.shards,
         };
         Ok(Self {
-            stage: Stage::new(shard, meter, receive_pool, send_pool),
+            stage: Stage::new(shard, meter, receive_pool, send_pool, config.policy),
             roster: Roster::new(Endpoint::new(settings, &secrets, &seed)),
             socket: SharedSocket::new(socket, config.busy_poll)?,
             directory,

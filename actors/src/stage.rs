@@ -2,10 +2,12 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use actix::Recipient;
 
 use crate::batch::{ReceivePool, SendPool};
+use crate::congestion::policy::Policy;
 use crate::connection::Outbox;
 use crate::dispatcher::messages::RoutesChanged;
 use crate::down::Down;
@@ -35,6 +37,8 @@ pub(crate) struct Stage {
     pub(crate) meter: Rc<Meter>,
     pub(crate) receive_pool: ReceivePool,
     pub(crate) send_pool: SendPool,
+    /// Which connection gets which controller.
+    pub(crate) policy: Arc<Policy>,
     /// Replaced when the single actors are started anew. None only while they are.
     singletons: RefCell<Option<Rc<Singletons>>>,
     /// Where a connection's turn puts what it sends: one turn at a time.
@@ -42,12 +46,19 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    pub(crate) fn new(shard: usize, meter: Rc<Meter>, receive_pool: ReceivePool, send_pool: SendPool) -> Rc<Self> {
+    pub(crate) fn new(
+        shard: usize,
+        meter: Rc<Meter>,
+        receive_pool: ReceivePool,
+        send_pool: SendPool,
+        policy: Arc<Policy>,
+    ) -> Rc<Self> {
         Rc::new(Self {
             shard,
             meter,
             receive_pool,
             send_pool,
+            policy,
             singletons: RefCell::new(None),
             outbox: RefCell::new(None),
         })

@@ -13,7 +13,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use quicast::{Algorithm, CloseReason, ConnectError, Connection, Endpoint, RetryPolicy, TransportConfig};
+use quicast::{
+    Algorithm, CloseReason, CongestionOrder, ConnectError, Connection, Endpoint, RetryPolicy, TransportConfig,
+    TrialBounds, Trigger,
+};
 use support::*;
 use telemetry::actor::ActorType;
 use telemetry::{Registry, SERIES_LIMIT};
@@ -52,16 +55,21 @@ async fn a_clear_day() -> Vec<Registry> {
     // One at a time: until the second comes before the first is done.
     loop {
         let (first, second) =
-            (pair.here.set_congestion(Algorithm::NewReno), pair.here.set_congestion(Algorithm::NewReno));
+            (pair.here.set_congestion(Algorithm::NEW_RENO), pair.here.set_congestion(Algorithm::NEW_RENO));
         if let (_, Err(quicast::SetCongestionError::Busy)) = tokio::join!(first, second) {
             break;
         }
     }
     busy(&pair.here, 0).await;
-    for algorithm in [Algorithm::NewReno, Algorithm::Cubic, Algorithm::Cubic] {
+    for algorithm in [Algorithm::NEW_RENO, Algorithm::CUBIC, Algorithm::CUBIC] {
         pair.here.set_congestion(algorithm).await.unwrap();
         pair.there.set_congestion(algorithm).await.unwrap();
     }
+    pair.here.set_shadow_congestion(Some(Algorithm::NEW_RENO));
+    let trial = Some(TrialBounds { period: Duration::from_millis(100), ..TrialBounds::default() });
+    let order = CongestionOrder { algorithm: Algorithm::CUBIC, trial, trigger: Trigger::Library };
+    pair.here.set_congestion(order).await.unwrap();
+    busy(&pair.here, 0).await;
     pair.here.force_key_update().await.unwrap();
     echoed(&pair.here, 1, 10_000).await.unwrap();
     // More datagrams than are kept, at either end.
@@ -90,7 +98,7 @@ async fn a_clear_day() -> Vec<Registry> {
     let mut left = pair.here.open_bi().await.unwrap();
     left.0.write_all(b"never finished").await.unwrap();
     pair.here.close(9, b"over");
-    assert!(matches!(pair.here.set_congestion(Algorithm::Cubic).await, Err(quicast::SetCongestionError::Closed)));
+    assert!(matches!(pair.here.set_congestion(Algorithm::CUBIC).await, Err(quicast::SetCongestionError::Closed)));
     accepting.await.unwrap();
     pair.client.wait_idle().await;
     of(&[&pair.client, &pair.server])
@@ -146,7 +154,7 @@ async fn a_bad_way() -> Vec<Registry> {
     });
     let connection = client.connect(proxy.address, "localhost").await.unwrap();
     busy(&connection, 1_000_000).await;
-    connection.set_congestion(Algorithm::NewReno).await.unwrap();
+    connection.set_congestion(Algorithm::NEW_RENO).await.unwrap();
     busy(&connection, 1_000_000).await;
     // The client appears at another address.
     proxy.rebind();

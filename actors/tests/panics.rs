@@ -233,7 +233,7 @@ async fn a_congestion_controller_that_panics_is_replaced_by_newreno_and_the_tran
             stage.server.inject_panic(ActorType::Congestion, Some(number));
             stage.counted(ActorType::Congestion, 2.0).await;
             let handle = stage.server.connection(number).unwrap();
-            assert_eq!(handle.set_congestion(Algorithm::Cubic).await.unwrap().to, "cubic");
+            assert_eq!(handle.set_congestion(Algorithm::CUBIC).await.unwrap().to, Algorithm::CUBIC);
             drop(handle);
             traffic.goes_on(2_000_000).await;
             traffic.end().await;

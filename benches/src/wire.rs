@@ -53,7 +53,7 @@ const DELAY: Duration = Duration::from_micros(20);
 
 impl End {
     fn new(node: Node) -> Self {
-        let Node { connection, streams, .. } = node;
+        let Node { mut connection, streams, .. } = node;
         Self {
             controller: connection.fresh_controller(),
             connection,

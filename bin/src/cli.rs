@@ -9,6 +9,7 @@ use quicast::Algorithm;
 use crate::get::arguments::Get;
 use crate::load::arguments::Load;
 use crate::perf::arguments::Perf;
+use crate::sim::arguments::Sim;
 use crate::units::{Close, parse_busy_poll, parse_bytes};
 
 /// QUIC, played by a cast of actors: a server, a client, and a look inside.
@@ -38,6 +39,8 @@ pub(crate) enum Command {
     Perf(Perf),
     /// Make HTTP/3 requests of a server, many at once or so many a second, and measure its answers.
     Load(Load),
+    /// Simulate congestion controllers over a bottleneck: several flows, losses, queues, swaps; nothing is sent.
+    Sim(Box<Sim>),
     /// Everything at once on this machine: a server, its admin page, and a client that keeps it busy.
     Demo(Demo),
 }
@@ -223,6 +226,6 @@ mod tests {
     #[test]
     fn a_misspelt_controller_is_answered_with_the_nearest() {
         assert!(algorithm("cubik").unwrap_err().contains("did you mean \"cubic\""));
-        assert_eq!(algorithm("NewReno"), Ok(Algorithm::NewReno));
+        assert_eq!(algorithm("NewReno"), Ok(Algorithm::NEW_RENO));
     }
 }

@@ -11,6 +11,7 @@
 //!     ├▶ perf  ─▶ server ─▶ services::perf
 //!     │        └▶ client ─▶ bulk, requests, handshakes, idle, datagrams ─▶ report, plot
 //!     ├▶ load  ─▶ plan, schedule ─▶ drive (on the connections' threads) ─▶ tally ─▶ perf's report, plot
+//!     ├▶ sim   ─▶ the simulator ─▶ report, plot
 //!     └▶ demo  ─▶ both in one process
 //! ```
 //! Failures are one line and an exit code ([`error`]); output goes through [`out`].
@@ -31,6 +32,7 @@ mod perf;
 mod progress;
 mod serve;
 mod services;
+mod sim;
 mod site;
 mod stage;
 mod tcp;
@@ -81,6 +83,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Command::Echo(arguments) => echo::run(arguments).await,
             Command::Perf(arguments) => perf::run(arguments).await,
             Command::Load(arguments) => load::run(arguments).await,
+            Command::Sim(arguments) => sim::run(&arguments),
             Command::Demo(arguments) => demo::run(arguments).await,
         }
     });

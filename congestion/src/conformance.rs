@@ -20,6 +20,7 @@ use core::time::Duration;
 
 use codec::Time;
 
+use crate::chance::Chance;
 use crate::{Controller, Delivery, InitialConditions, Observed, RttView, Snapshot, Window, minimum_window};
 
 /// Turns in each of the two parts of a check.
@@ -87,7 +88,7 @@ impl core::error::Error for Violation {}
 ///
 /// The first rule that was not kept.
 pub fn check(subject: &Subject<'_>, seed: u64) -> Result<(), Violation> {
-    let mut chance = Chance(seed);
+    let mut chance = Chance::new(seed);
     let now = Time::from_nanos(1_000_000_000);
     let datagram_size = 1200 + chance.below(300) as u16;
     let conditions = InitialConditions { datagram_size, initial_window: None, now, seed };
@@ -262,22 +263,7 @@ fn is_label(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(letter)
 }
 
-/// Numbers from a seed (splitmix64).
-struct Chance(u64);
-
 impl Chance {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound.max(1)
-    }
-
     /// Of every magnitude, zero and the largest among them.
     fn extreme(&mut self) -> u64 {
         match self.below(8) {

@@ -4,7 +4,7 @@
 //! one number: the window. A [`Pacer`] spreads that window over time. Neither sees a packet, a clock or a socket.
 //!
 //! What it isn't: it does not decide which packet is lost (that is `recovery`), does not hold packets back (that is the
-//! connection), and has no randomness, allocation per turn, lock or floating point.
+//! connection), and has no randomness but a seed's, no allocation per turn, lock or floating point.
 //!
 //! ```text
 //!  acknowledgements, losses, marks                         bytes that leave
@@ -29,6 +29,9 @@
 //! | RFC 9002 §7.8 an underused window does not grow | [`path_model`] |
 //! | RFC 9438 CUBIC | [`cubic`] |
 //! | RFC 9406 HyStart++ | [`hystart`] |
+//! | draft-ietf-ccwg-bbr BBRv3 | [`bbr`] |
+//! | Arun, Balakrishnan, Copa, NSDI 2018 | [`copa`] |
+//! | Dong et al., PCC Vivace, NSDI 2018 | [`pcc`] |
 //! | RFC 9331 and draft-briscoe-iccrg-prague-congestion-control, Prague for L4S | [`prague`] |
 //! | RFC 6817 and draft-irtf-iccrg-ledbat-plus-plus, LEDBAT++ | [`ledbat`] |
 //! | no specification: a constant window for tests | [`fixed`] |
@@ -43,9 +46,12 @@ extern crate std;
 
 mod algorithm;
 mod arithmetic;
+pub mod bbr;
+mod chance;
 pub mod chronicle;
 pub mod conformance;
 mod controller;
+pub mod copa;
 pub mod cubic;
 pub mod fixed;
 pub mod hystart;
@@ -54,6 +60,7 @@ pub mod new_reno;
 mod observed;
 pub mod pacer;
 pub mod path_model;
+pub mod pcc;
 pub mod prague;
 pub mod recovery_period;
 pub mod rule;
@@ -68,8 +75,10 @@ pub use algorithm::{
     Algorithm, AlgorithmError, Factory, InitialConditions, MAXIMUM_PARAMETERS, Parameter, Parameters, RegisterError,
     Registry, Unit, UnknownName,
 };
+pub use bbr::Bbr;
 pub use chronicle::{Cause, Change, Chronicle, Order, Rates, TrialBounds, Trigger, Verdict};
 pub use controller::{Controller, Events, Marking};
+pub use copa::Copa;
 pub use cubic::Cubic;
 pub use fixed::Fixed;
 pub use ledbat::Ledbat;
@@ -77,6 +86,7 @@ pub use new_reno::NewReno;
 pub use observed::{Delivery, Observed, RttView};
 pub use pacer::Pacer;
 pub use path_model::PathModel;
+pub use pcc::Pcc;
 pub use prague::Prague;
 pub use recovery_period::{RecoveryPeriod, Signal};
 pub use rule::{Facts, Rule, Rules, Selector};

@@ -10,6 +10,8 @@ pub const MINIMUM_DATAGRAM_SIZE: u16 = 1200;
 pub const MAXIMUM_WINDOW: u64 = 1 << 40;
 /// What one call to the socket carries at most with segmentation offload, and so the most that leaves at once, in bytes.
 pub const MAXIMUM_QUANTUM: u64 = 64 * 1024;
+/// So many bursts of a controller that measures its own queue are an RTT at least.
+const SHORT_QUANTA: u64 = 16;
 /// A burst that the window cuts short is worth waiting for while it is less than one in so many of the window.
 const PORTIONS: u64 = 4;
 /// Below this RTT a path is not paced: no timer is fine enough to spread a window over it.
@@ -64,6 +66,17 @@ impl Window {
 /// The portion for a rate: what it releases in a millisecond, at most [`MAXIMUM_QUANTUM`], at least `floor`. In bytes.
 pub fn quantum(pacing_rate: u64, floor: u64) -> u64 {
     (pacing_rate / 1000).min(MAXIMUM_QUANTUM).max(floor)
+}
+
+/// The portion for a controller that measures the queue its own bursts make: no more than what the rate yields in a sixteenth of
+/// the RTT, and only two datagrams at least. Below [`UNPACED_BELOW`] it is as any other. In bytes.
+pub fn short_quantum(pacing_rate: u64, rtt: Duration, datagram_size: u16) -> u64 {
+    let floor = minimum_window(datagram_size);
+    if rtt < UNPACED_BELOW {
+        return quantum(pacing_rate, floor);
+    }
+    let nanoseconds = u64::try_from(rtt.as_nanos()).unwrap_or(u64::MAX);
+    quantum(pacing_rate, floor).min(mul_div(pacing_rate / SHORT_QUANTA, nanoseconds, NANOSECONDS)).max(floor)
 }
 
 /// kInitialWindow in bytes, for a maximum datagram size.
@@ -134,6 +147,17 @@ mod tests {
         assert_eq!(quantum(10_000, 2400), 2400);
         assert_eq!(quantum(u64::MAX, 2400), 65_536);
         assert_eq!(quantum(0, 131_070), 131_070);
+    }
+
+    #[test]
+    fn a_short_quantum_is_a_sixteenth_of_the_rtt_at_most() {
+        let quantum = |rate, micros| short_quantum(rate, Duration::from_micros(micros), 1200);
+        // 40 MB/s: 40 kB in a millisecond, 16 ms and more have sixteen of them.
+        assert_eq!([100_000, 16_000, 8000, 1000].map(|rtt| quantum(40_000_000, rtt)), [40_000, 40_000, 20_000, 2500]);
+        assert_eq!(quantum(1_000_000, 100_000), 2400);
+        assert_eq!(quantum(u64::MAX, 999), 65_536, "no timer spreads bursts over less than a millisecond");
+        assert_eq!(quantum(0, 0), 2400);
+        assert_eq!(short_quantum(u64::MAX, Duration::MAX, u16::MAX), 131_070);
     }
 
     #[test]

@@ -40,6 +40,7 @@ pub(crate) struct Bottleneck {
     /// Of the bytes times 10^9 that were sent: what was not a whole nanosecond at the rate.
     carry: u64,
     in_bad_state: bool,
+    since_loss: u32,
     chance: Chance,
     dropped: Dropped,
     pub(crate) fates: Vec<Fate>,
@@ -66,6 +67,7 @@ impl Bottleneck {
             departs_at: Time::MAX,
             carry: 0,
             in_bad_state: false,
+            since_loss: 0,
             chance: Chance::new(seed, 2),
             dropped: Dropped::new(),
             fates: vec![Fate::default(); flows],
@@ -186,6 +188,14 @@ impl Bottleneck {
         match self.link.loss {
             Loss::None => false,
             Loss::Random(millionths) => self.chance.happens(millionths),
+            Loss::Every(packets) => {
+                self.since_loss += 1;
+                let is_lost = packets > 0 && self.since_loss >= packets;
+                if is_lost {
+                    self.since_loss = 0;
+                }
+                is_lost
+            }
             Loss::Bursts { to_bad, to_good, good, bad } => {
                 let is_lost = self.chance.happens(if self.in_bad_state { bad } else { good });
                 let turns = self.chance.happens(if self.in_bad_state { to_good } else { to_bad }.min(MILLION));

@@ -188,6 +188,8 @@ pub enum Loss {
     None,
     /// Each for itself with this probability, in a million.
     Random(u32),
+    /// One in so many, evenly: the model of response functions. Counted over all flows; 0 for none.
+    Every(u32),
     /// In bursts, after Gilbert and Elliott: each packet is sent in a good or a bad state.
     Bursts {
         /// Probability that a packet of the good state is followed by the bad, in a million.

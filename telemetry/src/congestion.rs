@@ -1,6 +1,6 @@
 //! Congestion: what each controller allows, and what happens when one takes over from another.
 
-use crate::family::Family;
+use crate::family::{Family, Label as _};
 use crate::handle::{Counter, Histogram, Level, Seconds};
 use crate::labels::Algorithm;
 use crate::layer::{label, layer};
@@ -30,7 +30,30 @@ label! {
 label! {
     /// Who asked for another controller.
     SwitchTrigger {
-        Cli = "cli", Api = "api", Dashboard = "dashboard", Config = "config", Rollback = "rollback",
+        Library = "library", Cli = "cli", Api = "api", Dashboard = "dashboard", Config = "config", Rollback = "rollback",
+        Panic = "panic",
+    }
+}
+
+label! {
+    /// How the trial of a controller ended.
+    TrialVerdict {
+        Kept = "kept", Unproven = "unproven", GoodputFell = "goodput_fell", LossRose = "loss_rose",
+        PersistentCongestion = "persistent_congestion",
+    }
+}
+
+impl TrialVerdict {
+    /// The label of a verdict, whose names are the same.
+    pub fn of(name: &str) -> Self {
+        Self::named(name).unwrap_or(Self::Unproven)
+    }
+}
+
+impl SwitchTrigger {
+    /// The label of a trigger, whose names are the same.
+    pub fn of(name: &str) -> Self {
+        Self::named(name).unwrap_or(Self::Library)
     }
 }
 
@@ -38,7 +61,7 @@ label! {
     /// Why another controller was refused.
     SwitchFailure {
         UnknownController = "unknown_controller", Closing = "closing", NotFound = "not_found", Forbidden = "forbidden",
-        BadParameter = "bad_parameter", Busy = "busy",
+        BadParameter = "bad_parameter", Busy = "busy", Failed = "failed",
     }
 }
 
@@ -65,5 +88,11 @@ layer! {
         switch_failures: Family<SwitchFailure, Counter> =
             "quicast_congestion_switch_failures_total" by ["reason"],
             "Refused swaps.";
+        switch_duration: Histogram = "quicast_congestion_switch_duration_seconds" in TURN,
+            "From the order of another controller to its first window.";
+        trials: Family<TrialVerdict, Counter> = "quicast_congestion_trials_total" by ["verdict"],
+            "Trials of controllers that ended, by how.";
+        shadow_window: Family<Algorithm, Histogram> = "quicast_congestion_shadow_window_bytes" by ["cc"] in BYTES,
+            "Congestion window that a shadow controller would have, one sample a connection a second.";
     }
 }

@@ -14,7 +14,7 @@ pub(crate) fn render(families: &[Family]) -> String {
     for family in families.iter().filter(|family| !family.series.is_empty()) {
         write_help_line(&mut text, family.metric.name, None, None, family.metric.help);
         write_type_line(&mut text, family.metric.name, None, None, family.metric.kind.as_str());
-        for series in &family.series {
+        for series in family.shown() {
             write_series(&mut text, family.metric.name, series);
         }
     }

@@ -1,5 +1,6 @@
 //! Label values that more than one layer uses. What only one layer says stands in that layer's module.
 
+use crate::family::Label as _;
 use crate::layer::label;
 
 label! {
@@ -23,8 +24,9 @@ label! {
 }
 
 label! {
-    /// The congestion controllers there are: the names that `congestion::Controller::name` gives.
-    Algorithm { NewReno = "newreno", Cubic = "cubic", }
+    /// The congestion controllers there are: the names that `congestion::Controller::name` gives; what an application brings
+    /// along is `other`.
+    Algorithm { NewReno = "newreno", Cubic = "cubic", Bbr = "bbr", Pcc = "pcc", Copa = "copa", Prague = "prague", Ledbat = "ledbat", Fixed = "fixed", Other = "other", }
 }
 
 label! {
@@ -42,6 +44,13 @@ impl Alpn {
             b"perf" => Self::Perf,
             _ => Self::Other,
         }
+    }
+}
+
+impl Algorithm {
+    /// The label of a controller.
+    pub fn of(name: &str) -> Self {
+        Self::named(name).unwrap_or(Self::Other)
     }
 }
 

@@ -76,6 +76,12 @@ pub enum BuildField {
 }
 
 impl Metric {
+    /// Whether a series is shown only once it has moved. So it is with those of a congestion controller: most are never
+    /// used, and the pairs of them are many.
+    pub fn is_sparse(&self) -> bool {
+        self.labels.iter().any(|label| matches!(*label, "cc" | "from"))
+    }
+
     /// The base unit, which is also the end of the name (before `_total`).
     pub fn unit(&self) -> Option<Unit> {
         let stem = self.name.strip_suffix("_total").unwrap_or(self.name);

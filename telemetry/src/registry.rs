@@ -119,6 +119,12 @@ impl Family {
         Self { metric, values, series }
     }
 
+    /// The series that are shown.
+    pub(crate) fn shown(&self) -> impl Iterator<Item = &Series> {
+        let sparse = self.metric.is_sparse();
+        self.series.iter().filter(move |series| !sparse || series.cell.has_moved())
+    }
+
     /// The series of these labels; nothing if they are not exactly the table's.
     fn find(&self, key: &Key) -> Option<&Series> {
         if key.labels().len() != self.values.len() {
@@ -175,9 +181,9 @@ impl Registry {
         exposition::render(&self.inner.families)
     }
 
-    /// How many series Prometheus would store: each bucket of a histogram is one.
+    /// How many series Prometheus would store now: each bucket of a histogram is one.
     pub fn series_count(&self) -> usize {
-        self.inner.families.iter().flat_map(|family| &family.series).map(|series| series.cell.lines()).sum()
+        self.inner.families.iter().flat_map(Family::shown).map(|series| series.cell.lines()).sum()
     }
 
     /// The metrics of which no series has moved since the start, without those that [`still::STILL`] excuses.

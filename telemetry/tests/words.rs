@@ -16,7 +16,8 @@ fn frames_have_the_names_of_the_codec() {
 
 #[test]
 fn controllers_have_the_names_of_the_congestion_crate() {
-    let names: Vec<&str> = congestion::Algorithm::ALL.into_iter().map(congestion::Algorithm::name).collect();
+    let built_in = congestion::Algorithm::ALL;
+    let names: Vec<&str> = built_in.iter().map(congestion::Algorithm::name).chain(["other"]).collect();
     assert_eq!(Algorithm::NAMES, names);
 }
 
@@ -69,4 +70,22 @@ fn error_codes_have_the_names_of_the_codec() {
         };
         assert_eq!(ErrorCode::of(code).as_str(), expected, "{code:#x}");
     }
+}
+
+#[test]
+fn triggers_and_verdicts_have_the_names_of_the_congestion_crate() {
+    use congestion::{Trigger, Verdict};
+    let triggers = [
+        Trigger::Library,
+        Trigger::Cli,
+        Trigger::Api,
+        Trigger::Dashboard,
+        Trigger::Config,
+        Trigger::Rollback,
+        Trigger::Panic,
+    ];
+    assert_eq!(telemetry::congestion::SwitchTrigger::NAMES, triggers.map(Trigger::name));
+    let verdicts =
+        [Verdict::Kept, Verdict::Unproven, Verdict::GoodputFell, Verdict::LossRose, Verdict::PersistentCongestion];
+    assert_eq!(telemetry::congestion::TrialVerdict::NAMES, verdicts.map(Verdict::name));
 }

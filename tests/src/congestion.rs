@@ -49,10 +49,11 @@ impl Path {
         self.rate() * self.round_trip.as_secs_f64()
     }
 
-    /// The bottleneck; its queue holds four datagrams at least, because a hardware queue does.
+    /// The bottleneck; its queue holds a burst of the pacer at least (`docs/adr/0007-bursts.md`): with less, what is measured
+    /// is the burst.
     pub fn link(&self) -> Link {
         let link = Link::new(megabits(self.megabits), self.round_trip);
-        let least = 4 * u64::from(self.datagram_size());
+        let least = 12 * u64::from(self.datagram_size());
         let queue = (self.product() * self.queue) as u64;
         link.with_queue(queue.max(least))
     }
@@ -132,7 +133,9 @@ pub fn grid() -> impl Iterator<Item = Path> {
     let points = rates.into_iter().flat_map(move |rate| {
         round_trips.into_iter().flat_map(move |rtt| queues.into_iter().map(move |queue| Path::new(rate, rtt, queue)))
     });
-    points.filter(|path| is_full() || path.packets() <= 2 * PACKETS)
+    let is_affordable =
+        |path: &Path| path.packets() <= 2 * PACKETS || path.packets() <= 4 * PACKETS && path.queue == 1.0;
+    points.filter(move |path| is_full() || is_affordable(path))
 }
 
 /// Runs a case for every path of the grid, with as many seeds as its packets allow (at most [`SEEDS`]).

@@ -13,7 +13,7 @@ struct Room {
 }
 
 const EVERYTHING: &[&str] =
-    &["codec", "recovery", "congestion", "tls", "http3", "transport", "telemetry", "actors", "tests"];
+    &["codec", "recovery", "congestion", "sim", "tls", "http3", "transport", "telemetry", "actors", "tests"];
 
 const ROOMS: &[Room] = &[
     Room { folder: "codec", may: &[], tests_may: &[], rule: "codec is below everything" },
@@ -28,6 +28,12 @@ const ROOMS: &[Room] = &[
         may: &["codec"],
         tests_may: &[],
         rule: "recovery and congestion do not know each other: congestion hears of `Observed`, which transport makes",
+    },
+    Room {
+        folder: "sim",
+        may: &["codec", "recovery", "congestion"],
+        tests_may: &[],
+        rule: "sim joins recovery and congestion over a simulated link, and knows no packets, streams or keys",
     },
     Room { folder: "tls", may: &["codec"], tests_may: &[], rule: "tls makes keys and knows only codec" },
     Room { folder: "http3", may: &["codec"], tests_may: &[], rule: "http3 knows of QUIC only codec's varint" },
@@ -52,7 +58,7 @@ const ROOMS: &[Room] = &[
     Room { folder: "h3", may: &["actors"], tests_may: EVERYTHING, rule: "h3 stands on the public API" },
     Room {
         folder: "bin",
-        may: &["actors", "telemetry", "tls"],
+        may: &["actors", "telemetry", "tls", "sim"],
         tests_may: EVERYTHING,
         rule: "the command is thin: it uses the public API, not the machines",
     },

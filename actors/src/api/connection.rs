@@ -9,14 +9,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use codec::Direction;
+use congestion::{Algorithm, Change, Order};
 use tokio::sync::oneshot;
 use transport::connection::HandshakeData;
 use transport::output::CloseReason;
 use transport::stats::Stats;
 
+use super::congestion::{CongestionReport, SetCongestionError};
 use super::recv_stream::RecvStream;
 use super::send_stream::SendStream;
-use crate::connection::messages::{RunTask, SetCongestion, UpdateKeys};
+use crate::congestion::messages::SetShadow;
+use crate::connection::messages::{ApplyRules, ReportCongestion, RunTask, SetCongestion, UpdateKeys};
 use crate::meter::Meter;
 use crate::port::{ConnectionPort, StreamPort};
 
@@ -171,18 +174,42 @@ impl Connection {
     }
 
     /// Goes on with another congestion controller, which starts from what the one before knew of the path. Nothing is
-    /// lost, and the window does not grow by it.
+    /// lost, and the window does not grow by it. With a trial, the one before comes back if the new one does worse.
+    ///
+    /// A choice made here holds against the endpoint's [rules](crate::Endpoint::set_congestion_rules) until
+    /// [`clear_congestion_choice`](Self::clear_congestion_choice).
     ///
     /// # Errors
-    /// [`SetCongestionError`] if the connection is over, or another change is under way.
-    pub async fn set_congestion(
-        &self,
-        algorithm: congestion::Algorithm,
-    ) -> Result<CongestionChange, SetCongestionError> {
+    /// [`SetCongestionError`] if the connection is over, another change is under way, or the new controller panics.
+    pub async fn set_congestion(&self, order: impl Into<Order> + Send) -> Result<Change, SetCongestionError> {
         let orders = self.port.orders().ok_or(SetCongestionError::Closed)?;
         let (reply, answer) = oneshot::channel();
-        orders.connection.set_congestion(SetCongestion { algorithm, reply });
+        orders.connection.set_congestion(SetCongestion { order: Box::new(order.into()), reply });
         answer.await.unwrap_or(Err(SetCongestionError::Closed))
+    }
+
+    /// From now on the endpoint's rules say again which controller the connection has.
+    pub fn clear_congestion_choice(&self) {
+        if let Some(orders) = self.port.orders() {
+            orders.connection.apply_rules(ApplyRules { clear_choice: true });
+        }
+    }
+
+    /// Has a controller watch: it hears what the real one hears and only says what it would do
+    /// ([`CongestionReport::shadow`]). `None` ends it. It is told anew when the path changes.
+    pub fn set_shadow_congestion(&self, algorithm: Option<Algorithm>) {
+        if let Some(orders) = self.port.orders() {
+            orders.connection.set_shadow(SetShadow(algorithm.map(Box::new)));
+        }
+    }
+
+    /// How things are with the congestion controller: which one, how it does, and the last changes. `None` if the connection
+    /// is over or just then another takes over.
+    pub async fn congestion(&self) -> Option<CongestionReport> {
+        let orders = self.port.orders()?;
+        let (reply, answer) = oneshot::channel();
+        orders.connection.report_congestion(ReportCongestion { reply });
+        answer.await.ok()
     }
 
     /// Begins a key update (RFC 9001 §6).
@@ -320,30 +347,6 @@ pub enum RunError {
     /// It panicked, or the endpoint's thread ended first.
     #[error("the task ended without a result: it panicked, or its endpoint was shut down")]
     Ended,
-}
-
-/// Why the congestion controller was not changed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum SetCongestionError {
-    /// The connection is over.
-    #[error("the connection is closed")]
-    Closed,
-    /// Another change has not finished.
-    #[error("another change of the congestion controller is under way")]
-    Busy,
-}
-
-/// A change of the congestion controller.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct CongestionChange {
-    /// The controller before.
-    pub from: &'static str,
-    /// The controller now.
-    pub to: &'static str,
-    /// The window before, in bytes.
-    pub window_before: u64,
-    /// The window now, in bytes.
-    pub window_after: u64,
 }
 
 /// Totals since the connection began.

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use congestion::Rules;
 use parking_lot::RwLock;
 use telemetry::Registry;
 use tls::pki_types::ServerName;
@@ -22,6 +23,8 @@ pub use self::connecting::Connecting;
 pub use self::error::{BuildError, ConnectError, RebindError};
 use super::connection::{Connection, ConnectionInfo};
 use super::incoming::Incoming;
+use crate::congestion::policy::Policy;
+use crate::connection::messages::ApplyRules;
 use crate::directory::Directory;
 use crate::dispatcher::messages::{Connect, ConnectOrder};
 use crate::socket::bind;
@@ -57,6 +60,8 @@ pub(super) struct Inner {
     registry: Registry,
     transport: Arc<transport::Config>,
     client: RwLock<Option<Arc<tls::ClientConfig>>>,
+    /// Which connection gets which congestion controller.
+    policy: Arc<Policy>,
     /// Each with as many shards as the others.
     addresses: RwLock<Vec<SocketAddr>>,
     socket_buffer: usize,
@@ -215,6 +220,33 @@ impl Endpoint {
     /// A handle of the connection with this number ([`Connection::stable_id`]), if there is one.
     pub fn connection(&self, id: u64) -> Option<Connection> {
         self.inner.directory.connection(id).map(Connection::new)
+    }
+
+    /// The congestion controllers that can be asked for by name: those that come along, and those that were
+    /// [added](EndpointBuilder::congestion_controller).
+    pub fn algorithms(&self) -> &congestion::Registry {
+        self.inner.policy.registry()
+    }
+
+    /// The rules by which connections get a congestion controller. At first there are none: all get the one of the transport's
+    /// settings.
+    pub fn congestion_rules(&self) -> Arc<Rules> {
+        self.inner.policy.rules()
+    }
+
+    /// From now on these rules say which congestion controller a connection gets when its handshake is complete; with
+    /// `live`, at once for the connections there are, too, unless their controller was [chosen](Connection::set_congestion).
+    /// Returns the rules of before.
+    pub fn set_congestion_rules(&self, rules: Rules, live: bool) -> Arc<Rules> {
+        let before = self.inner.policy.set_rules(rules);
+        if live {
+            for port in self.inner.directory.connections() {
+                if let Some(orders) = port.orders() {
+                    orders.connection.apply_rules(ApplyRules { clear_choice: false });
+                }
+            }
+        }
+        before
     }
 
     /// Every metric of the endpoint.

@@ -1,5 +1,6 @@
 //! What applications hold: handles that are `Send + Sync`, work from any runtime, and close what nobody holds any more.
 
+pub mod congestion;
 pub mod connection;
 pub mod endpoint;
 pub mod error;

@@ -19,7 +19,8 @@ use transport::connection::State;
 use transport::output::{CloseReason, DeadlineReason};
 use transport::stats::{PacketDrop, SendLimit, Stats};
 
-use crate::api::connection::{ConnectionStats, SetCongestionError};
+use crate::api::congestion::SetCongestionError;
+use crate::api::connection::ConnectionStats;
 use crate::meter::Meter;
 use crate::port::{ConnectionPort, Facts};
 
@@ -289,11 +290,15 @@ impl Count {
         self.meter.metrics().timer.expirations[Timer::Pacing].add(1);
     }
 
-    /// The application swapped the controller.
-    pub(crate) fn switched(&self, from: &'static str, to: &'static str) {
-        if let (Some(from), Some(to)) = (Algorithm::named(from), Algorithm::named(to)) {
-            self.meter.metrics().congestion.switches[(from, to, SwitchTrigger::Api)].add(1);
+    /// Another controller goes on, so long after it was ordered.
+    pub(crate) fn switched(&mut self, change: &congestion::Change, waited: Option<Duration>) {
+        let [from, to] = [change.from, change.to].map(|algorithm| Algorithm::of(algorithm.name()));
+        let metrics = &self.meter.metrics().congestion;
+        metrics.switches[(from, to, SwitchTrigger::of(change.trigger.name()))].add(1);
+        if let Some(waited) = waited {
+            metrics.switch_duration.record_time(waited);
         }
+        self.congestion = change.to.name();
     }
 
     /// The application wanted another controller and does not get it.
@@ -301,6 +306,7 @@ impl Count {
         let reason = match error {
             SetCongestionError::Closed => SwitchFailure::Closing,
             SetCongestionError::Busy => SwitchFailure::Busy,
+            SetCongestionError::Failed => SwitchFailure::Failed,
         };
         self.meter.metrics().congestion.switch_failures[reason].add(1);
     }

@@ -7,12 +7,10 @@ use telemetry::actor::ActorType;
 
 use super::ConnectionActor;
 use super::messages::{
-    CloseConnection, ConnectionInput, LocalAddressChanged, Promoted, RunTask, SendDatagram, SetCongestion,
-    SnapshotTaken, StageRestarted, StatelessResetReceived, StreamsOutput, UpdateKeys, WindowUpdated,
+    CloseConnection, ConnectionInput, LocalAddressChanged, Promoted, RunTask, SendDatagram, StageRestarted,
+    StatelessResetReceived, StreamsOutput, UpdateKeys, WindowUpdated,
 };
-use crate::api::connection::{CongestionChange, SetCongestionError};
 use crate::clock;
-use crate::congestion::messages::TakeSnapshot;
 use crate::down::{Cause, Child, Down, Stop};
 use crate::pacer::messages::TransmitGranted;
 use crate::socket::messages::BuffersFreed;
@@ -148,77 +146,6 @@ impl Handler<UpdateKeys> for ConnectionActor {
         let now = clock::now();
         self.feed(context, |state| {
             let _caller_gone = message.reply.send(state.machine.update_keys(now));
-        });
-    }
-}
-
-impl Handler<SetCongestion> for ConnectionActor {
-    type Result = ();
-
-    fn handle(&mut self, message: SetCongestion, _: &mut Context<Self>) {
-        let open = self.state.get().is_some_and(|state| state.machine.state().is_open());
-        let refusal = match &self.congestion {
-            None => Some(SetCongestionError::Closed),
-            Some(_) if !open => Some(SetCongestionError::Closed),
-            Some(_) if self.switch.is_some() => Some(SetCongestionError::Busy),
-            Some(congestion) => {
-                self.stage.meter.sent(ActorType::Congestion);
-                congestion.do_send(TakeSnapshot);
-                None
-            }
-        };
-        match refusal {
-            Some(refusal) => {
-                if let Some(state) = self.state.get() {
-                    state.count.switch_refused(refusal);
-                }
-                let _caller_gone = message.reply.send(Err(refusal));
-            }
-            None => self.switch = Some(message),
-        }
-        self.turn.open();
-    }
-}
-
-impl Handler<SnapshotTaken> for ConnectionActor {
-    type Result = ();
-
-    /// A controller ended. Either another was asked for, or it panicked: then NewReno goes on from what it knew.
-    fn handle(&mut self, message: SnapshotTaken, context: &mut Context<Self>) {
-        if message.path != self.path {
-            return;
-        }
-        let now = clock::now();
-        let switch = self.switch.take();
-        let algorithm = match &switch {
-            Some(switch) => switch.algorithm,
-            None => congestion::Algorithm::NewReno,
-        };
-        let controller = algorithm.start_from(&message.snapshot, now);
-        let window = controller.window();
-        self.start_congestion(context, controller);
-        let before = message.snapshot;
-        if message.failed {
-            tracing::error!(
-                connection = self.port.id(),
-                controller = before.controller,
-                "a congestion controller panicked"
-            );
-        }
-        self.feed(context, |state| {
-            state.machine.forget_awaited_window();
-            let _a_turn_follows = state.machine.handle_window(now, window);
-            state.count.congestion = algorithm.name();
-            if let Some(switch) = switch {
-                state.count.switched(before.controller, algorithm.name());
-                let change = CongestionChange {
-                    from: before.controller,
-                    to: algorithm.name(),
-                    window_before: before.congestion_window,
-                    window_after: window.congestion_window,
-                };
-                let _caller_gone = switch.reply.send(Ok(change));
-            }
         });
     }
 }

@@ -5,13 +5,13 @@ use std::rc::Rc;
 use actix::{Message, Recipient};
 use bytes::Bytes;
 use codec::{StreamId, Time};
-use congestion::{Snapshot, Window};
+use congestion::Window;
 use smallvec::SmallVec;
 use tokio::sync::oneshot;
 use transport::output::ReceivedDatagrams;
 use transport::stream::StreamOutput;
 
-use crate::api::connection::SetCongestionError;
+use crate::api::congestion::SetCongestionError;
 use crate::meter::Meter;
 use crate::streams::messages::StreamsInput;
 
@@ -46,14 +46,30 @@ pub(crate) struct WindowUpdated {
     pub(crate) state: &'static str,
 }
 
-/// What a controller knew when it was asked, or when it failed. From: a `CongestionActor`, once in its life.
+/// A controller gives way to another. From: a `CongestionActor`; the successor once in its life.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub(crate) struct SnapshotTaken {
+pub(crate) struct ControllerGaveWay {
     pub(crate) path: u32,
-    pub(crate) snapshot: Box<Snapshot>,
-    /// The controller panicked; another one must take its place.
-    pub(crate) failed: bool,
+    pub(crate) what: GaveWay,
+}
+
+/// See [`ControllerGaveWay`].
+#[derive(Debug)]
+pub(crate) enum GaveWay {
+    /// This one goes on.
+    Successor(Box<Successor>),
+    /// The successor has not heard of this yet.
+    Unheard(Box<congestion::Observed>),
+    /// The one that was ordered cannot be started, or comes too late; nothing has changed by it.
+    Refused,
+}
+
+/// A controller that goes on from another, and what comes with it.
+#[derive(Debug)]
+pub(crate) struct Successor {
+    pub(crate) seat: crate::congestion::Seat,
+    pub(crate) change: congestion::Change,
 }
 
 /// A stream has an actor of its own now: its facts go there. From: `StreamsActor`, once a stream.
@@ -78,8 +94,23 @@ pub(crate) struct CloseConnection {
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct SetCongestion {
-    pub(crate) algorithm: congestion::Algorithm,
-    pub(crate) reply: oneshot::Sender<Result<crate::api::connection::CongestionChange, SetCongestionError>>,
+    pub(crate) order: Box<congestion::Order>,
+    pub(crate) reply: oneshot::Sender<Result<congestion::Change, SetCongestionError>>,
+}
+
+/// Look at the endpoint's rules for controllers. From: handles, when the rules are others now or a choice is given up.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct ApplyRules {
+    /// What a person or the application chose is forgotten.
+    pub(crate) clear_choice: bool,
+}
+
+/// Say how things are with the controller. From: handles.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct ReportCongestion {
+    pub(crate) reply: oneshot::Sender<crate::api::congestion::CongestionReport>,
 }
 
 /// Send a DATAGRAM frame. From: handles; the queue is the machine's, which drops the oldest.
@@ -140,7 +171,7 @@ mod tests {
             size::<ConnectionInput>(),
             size::<StreamsOutput>(),
             size::<WindowUpdated>(),
-            size::<SnapshotTaken>(),
+            size::<ControllerGaveWay>(),
             size::<Promoted>(),
             size::<CloseConnection>(),
             size::<SetCongestion>(),

@@ -12,6 +12,7 @@ mod handlers;
 pub(crate) mod messages;
 mod orders;
 mod outbox;
+mod succession;
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -19,17 +20,18 @@ use std::sync::Arc;
 
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Recipient};
 use codec::{StreamId, Time};
+use congestion::Algorithm;
 use telemetry::actor::{ActorType, StopReason};
 use transport::Connection;
 use transport::output::CloseReason;
 use transport::stream::buffers::{BufferConfig, Streams};
 
-use self::messages::SetCongestion;
 pub(crate) use self::orders::ConnectionOrders;
 pub(crate) use self::outbox::Outbox;
-use crate::api::connection::SetCongestionError;
+use self::succession::Switch;
+use crate::api::congestion::SetCongestionError;
 use crate::clock;
-use crate::congestion::CongestionActor;
+use crate::congestion::{CongestionActor, Seat};
 use crate::credit::Credit;
 use crate::down::{Cause, Child, Down, Stop};
 use crate::guard::Guarded;
@@ -80,7 +82,11 @@ pub(crate) struct ConnectionActor {
     first: Option<Box<First>>,
     turn: Turn,
     failed: bool,
-    switch: Option<SetCongestion>,
+    switch: Option<Switch>,
+    /// A person or the application chose the controller: rules do not apply.
+    chosen: bool,
+    /// The rules are others now, or apply again; they are asked when the switch under way is over.
+    apply_rules_later: bool,
     armed: Option<Time>,
     waits_for_buffer: bool,
 }
@@ -124,6 +130,8 @@ impl ConnectionActor {
             turn: Turn::None,
             failed: false,
             switch: None,
+            chosen: false,
+            apply_rules_later: false,
             armed: None,
             waits_for_buffer: false,
         };
@@ -166,7 +174,7 @@ impl ConnectionActor {
             streams.do_send(ConnectionEnded { reason });
         }
         if let Some(switch) = self.switch.take() {
-            let _caller_gone = switch.reply.send(Err(SetCongestionError::Closed));
+            switch.refuse(SetCongestionError::Closed);
         }
     }
 
@@ -181,17 +189,6 @@ impl ConnectionActor {
         singletons.register_timer.do_send(RegisterTimer { key, generation, recipient: deadline });
         self.stage.meter.sent(ActorType::Pacer);
         singletons.register_pacer.do_send(RegisterPacer { key, generation, recipient: granted });
-    }
-
-    fn start_congestion(&mut self, context: &mut Context<Self>, controller: Box<dyn congestion::Controller>) {
-        self.path += 1;
-        let address = context.address();
-        let neighbours =
-            crate::congestion::Neighbours { window: address.clone().recipient(), snapshot: address.recipient() };
-        let actor = CongestionActor::new(self.path, controller, neighbours, self.stage.meter.clone());
-        if let Some(before) = self.congestion.replace(actor.start()) {
-            before.do_send(Stop);
-        }
     }
 }
 
@@ -234,7 +231,8 @@ impl Actor for ConnectionActor {
         let machine = Streams::new(self.port.side(), first.buffers);
         let streams = StreamsActor::new(machine, self.port.clone(), neighbours, self.stage.meter.clone()).start();
         self.streams = Some(streams.clone());
-        self.start_congestion(context, first.controller);
+        let algorithm = self.state.get().map_or_else(Algorithm::default, |state| state.machine.algorithm());
+        self.start_congestion(context, Seat::new(algorithm, first.controller, clock::now()));
         self.register(context);
         self.port.connect_orders(Orders { work: streams.recipient(), connection: ConnectionOrders::new(address) });
         turn::end_turns(context);

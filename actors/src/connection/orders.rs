@@ -4,7 +4,10 @@ use actix::Addr;
 use bytes::Bytes;
 
 use super::ConnectionActor;
-use super::messages::{CloseConnection, RunTask, SendDatagram, SetCongestion, UpdateKeys};
+use super::messages::{
+    ApplyRules, CloseConnection, ReportCongestion, RunTask, SendDatagram, SetCongestion, UpdateKeys,
+};
+use crate::congestion::messages::SetShadow;
 
 /// The narrow way to a connection for the application's handles.
 ///
@@ -28,6 +31,18 @@ impl ConnectionOrders {
     }
 
     pub(crate) fn set_congestion(&self, order: SetCongestion) {
+        self.0.do_send(order);
+    }
+
+    pub(crate) fn apply_rules(&self, order: ApplyRules) {
+        self.0.do_send(order);
+    }
+
+    pub(crate) fn set_shadow(&self, order: SetShadow) {
+        self.0.do_send(order);
+    }
+
+    pub(crate) fn report_congestion(&self, order: ReportCongestion) {
         self.0.do_send(order);
     }
 

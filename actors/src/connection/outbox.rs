@@ -191,21 +191,14 @@ impl ConnectionActor {
             Event::Connected => {
                 let data = self.state.get().and_then(|state| state.machine.handshake_data()).cloned();
                 self.port.set_handshake(data.unwrap_or_default());
+                self.apply_rules();
             }
             Event::Confirmed | Event::Datagrams | Event::Drained => {}
             Event::Closed(reason) => self.end(reason),
             Event::PathChanged { remote, restart } => {
                 self.port.update_facts(|facts| facts.remote = remote);
                 if restart {
-                    let fresh = self.state.get().map(|state| state.machine.fresh_controller());
-                    if let Some(controller) = fresh {
-                        self.start_congestion(context, controller);
-                        // Whoever wanted another controller wants it for the new path, too.
-                        if let (Some(_), Some(congestion)) = (&self.switch, &self.congestion) {
-                            self.stage.meter.sent(ActorType::Congestion);
-                            congestion.do_send(crate::congestion::messages::TakeSnapshot);
-                        }
-                    }
+                    self.restart_congestion(context);
                 }
             }
             Event::DatagramSize(size) => {

@@ -63,7 +63,7 @@ impl Roster {
     pub(crate) fn start(
         &mut self,
         stage: &Rc<Stage>,
-        machine: Box<Machine>,
+        mut machine: Box<Machine>,
         port: Arc<ConnectionPort>,
     ) -> (usize, u32) {
         self.generations = self.generations.wrapping_add(1);

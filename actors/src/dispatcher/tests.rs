@@ -3,11 +3,13 @@
 use std::net::SocketAddr;
 
 use bytes::{Bytes, BytesMut};
+use congestion::{Algorithm, Registry};
 use transport::Connection as Machine;
 use transport::endpoint::{Endpoint, Retry, Secrets, Settings};
 
 use super::*;
 use crate::batch::{ReceivePool, SendPool};
+use crate::congestion::policy::Policy;
 use crate::meter::Meter;
 use crate::recorder::{Recorder, paused, settle};
 use crate::socket::DISPATCHER_BATCHES;
@@ -62,7 +64,8 @@ impl Scene {
     fn new(service: Option<Service>) -> Self {
         let meter = Meter::for_tests();
         let pools = (ReceivePool::new(&meter, 8), SendPool::new(&meter, 8));
-        let stage = Stage::new(0, Rc::clone(&meter), pools.0, pools.1);
+        let policy = Policy::new(Registry::default(), Algorithm::default());
+        let stage = Stage::new(0, Rc::clone(&meter), pools.0, pools.1, policy);
         let (sent, down, forwarded) = (Recorder::start(), Recorder::start(), Recorder::start());
         let decisions: Recorder<DecideIncoming> = Recorder::start();
         let other = Forwarding { recipient: forwarded.recipient(), window: Window::new(1) };

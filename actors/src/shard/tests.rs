@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::api::connection::Connection;
+use crate::congestion::policy::Policy;
 use crate::dispatcher::messages::ConnectOrder;
 use crate::recorder::{Recorder, paused};
 use crate::socket::memory::{MemorySocket, Wire, WireDatagrams};
@@ -37,6 +38,7 @@ impl Shared {
                 server,
                 retry: RetryPolicy::Never,
                 busy_poll: Duration::ZERO,
+                policy: Policy::new(congestion::Registry::default(), congestion::Algorithm::default()),
                 shards,
             },
             directory: Arc::default(),

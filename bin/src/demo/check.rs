@@ -99,14 +99,14 @@ async fn swap(stage: &Stage) -> Outcome {
     let swaps = async {
         let mut done = Vec::new();
         for (part, algorithm) in
-            [Algorithm::NewReno, Algorithm::Cubic, Algorithm::NewReno, Algorithm::Cubic].into_iter().enumerate()
+            [Algorithm::NEW_RENO, Algorithm::CUBIC, Algorithm::NEW_RENO, Algorithm::CUBIC].into_iter().enumerate()
         {
             meter.reached((part as u64 + 1) * TEN_MEGABYTES / 5).await;
             let change = stage.swap(algorithm).await?;
-            if change.to != algorithm.name() {
+            if change.to != algorithm {
                 return Err(Failure::failed(format_args!("asked for {algorithm}, got {}", change.to)));
             }
-            done.push(change.to);
+            done.push(change.to.name());
         }
         Ok(done)
     };

@@ -18,7 +18,7 @@ const COLOURS: [&str; 4] = ["#0b62c4", "#c4510b", "#2f8f3a", "#7a3fb0"];
 
 /// How a value finds its place on an axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Scale {
+pub(crate) enum Scale {
     /// From 0 to this.
     Linear { greatest: f64 },
     /// From the one to the other, both above 0.
@@ -27,7 +27,7 @@ enum Scale {
 
 impl Scale {
     /// From 0 to the next round number.
-    fn linear(greatest: f64) -> Self {
+    pub(crate) fn linear(greatest: f64) -> Self {
         let step = round_step(greatest);
         Self::Linear { greatest: (greatest / step).ceil().max(1.0) * step }
     }
@@ -42,7 +42,7 @@ impl Scale {
     }
 
     /// Where it is, from 0 to 1.
-    fn place(self, value: f64) -> f64 {
+    pub(crate) fn place(self, value: f64) -> f64 {
         let place = match self {
             Self::Linear { greatest } => value / greatest,
             Self::Logarithmic { least, greatest } => (value.max(least) / least).ln() / (greatest / least).ln(),
@@ -51,7 +51,7 @@ impl Scale {
     }
 
     /// Where lines with numbers are.
-    fn ticks(self) -> Vec<f64> {
+    pub(crate) fn ticks(self) -> Vec<f64> {
         match self {
             Self::Linear { greatest } => {
                 let step = round_step(greatest);
@@ -104,7 +104,7 @@ impl Axis {
 }
 
 /// `0`, `0.2`, `20`, `20000`: as many digits as it takes.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     let digits = if value == 0.0 || value >= 1.0 { 1 } else { (1.0 - value.log10().floor()) as usize };
     let text = format!("{value:.digits$}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()

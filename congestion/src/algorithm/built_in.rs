@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 use codec::Time;
 
 use super::{Algorithm, Factory, InitialConditions, Parameter, Parameters};
-use crate::{Controller, Cubic, Fixed, Ledbat, NewReno, Prague, Snapshot};
+use crate::{Bbr, Controller, Copa, Cubic, Fixed, Ledbat, NewReno, Pcc, Prague, Snapshot};
 
 /// Makes the factory of one algorithm, and the constant that it is asked for by in code.
 macro_rules! built_in {
@@ -57,6 +57,12 @@ built_in! {
         "RFC 9002 NewReno: one datagram more each round trip, half on loss; the simplest, for comparison";
     CUBIC = CubicFactory makes Cubic,
         "RFC 9438 CUBIC with HyStart++: the default; fast again after a loss, fair to other CUBIC and Reno flows";
+    BBR = BbrFactory makes Bbr,
+        "BBRv3: paces at the rate the path delivers and keeps queues short; fast where packets are lost at random";
+    PCC = PccFactory makes Pcc,
+        "PCC Vivace: learns the rate that is worth most by trying; takes random loss for what it is, keeps queues short";
+    COPA = CopaFactory makes Copa,
+        "Copa: aims at a queue of two packets for each flow, holds its own where others fill the queue; for low delay";
     PRAGUE = PragueFactory makes Prague,
         "Prague: low latency where the network has L4S queues (ECT(1), RFC 9331); where it has not, CUBIC";
     LEDBAT = LedbatFactory makes Ledbat,

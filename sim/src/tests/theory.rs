@@ -107,6 +107,7 @@ fn a_link_is_as_fast_as_it_says_even_if_a_packet_takes_no_whole_number_of_nanose
 fn losses_are_as_many_and_come_in_bursts_as_long_as_asked_for() {
     for (loss, share, length) in [
         (Loss::Random(10_000), 0.01, 1.01),
+        (Loss::Every(50), 0.02, 1.0),
         (Loss::bursts(20_000, 5), 0.02, 5.0),
         (Loss::bursts(10_000, 20), 0.01, 20.0),
     ] {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use codec::Version;
+use congestion::Factory;
 use parking_lot::RwLock;
 use telemetry::{Build, Registry, Setup};
 use tls::pki_types::ServerName;
@@ -16,6 +17,7 @@ use transport::router::IdGenerator;
 
 use super::{BuildError, Connection, Endpoint, Inner};
 use crate::config::{EndpointConfig, RetryPolicy};
+use crate::congestion::policy::Policy;
 use crate::directory::Directory;
 use crate::dispatcher::{ForwardingTable, Service};
 use crate::shard::ShardParts;
@@ -42,6 +44,7 @@ pub struct EndpointBuilder {
     socket_buffer: usize,
     certificates: usize,
     build: Build,
+    controllers: Vec<&'static dyn Factory>,
 }
 
 impl fmt::Debug for EndpointBuilder {
@@ -71,6 +74,7 @@ impl EndpointBuilder {
             socket_buffer: bind::KERNEL_BUFFER,
             certificates: 0,
             build: Build { version: env!("CARGO_PKG_VERSION").to_owned(), ..Build::default() },
+            controllers: Vec::new(),
         }
     }
 
@@ -179,12 +183,18 @@ impl EndpointBuilder {
         let registry = Registry::new(&Setup { shards, certificates: self.certificates, build: self.build });
         let directory = Arc::new(Directory::default());
         let forwarding: ForwardingTable = (0..shards).map(|_| ArcSwapOption::empty()).collect();
+        let mut algorithms = congestion::Registry::default();
+        for factory in self.controllers {
+            algorithms.register(factory)?;
+        }
+        let policy = Policy::new(algorithms, self.transport.congestion);
         let transport = Arc::new(self.transport);
         let config = EndpointConfig {
             transport: Arc::clone(&transport),
             server: self.server,
             retry: self.retry,
             busy_poll: self.busy_poll.min(LONGEST_BUSY_POLL),
+            policy: Arc::clone(&policy),
             shards,
         };
         let resets = self.reset_key.map_or_else(random, Ok)?;
@@ -214,12 +224,19 @@ impl EndpointBuilder {
             directory,
             registry,
             transport,
+            policy,
             client: RwLock::new(self.client),
             addresses: RwLock::new(addresses),
             socket_buffer: self.socket_buffer,
             turn: AtomicUsize::new(0),
         };
         Ok(Endpoint { inner: Arc::new(inner) })
+    }
+
+    /// Adds a congestion controller of one's own. From then on it can be asked for by its name like those that come along.
+    pub fn congestion_controller(mut self, factory: &'static dyn Factory) -> Self {
+        self.controllers.push(factory);
+        self
     }
 
     /// The same as [`Self::start`].

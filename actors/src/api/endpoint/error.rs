@@ -38,6 +38,9 @@ pub enum BuildError {
     /// No connection can be had with the transport settings.
     #[error(transparent)]
     Transport(transport::config::ConfigError),
+    /// A congestion controller of one's own cannot be added.
+    #[error("{0}")]
+    Congestion(#[from] congestion::RegisterError),
     /// Connection ids have one byte for the shard.
     #[error("{shards} shards for {addresses} addresses are too many: at most 255 in all")]
     TooManyShards {
