@@ -92,16 +92,17 @@ fn it_finds_a_long_path_again_that_the_first_mark_made_it_leave() {
 fn equal_flows_get_equal_shares() {
     let path = Path::new(100, 20, 1.0);
     for flows in [2, 4, 16] {
-        for marked in [false, true] {
-            for_seeds(if is_full() { SEEDS } else { 4 }, |seed| {
-                let (link, flow) =
-                    if marked { (l4s(&path), prague(&path)) } else { (path.link(), path.flow(Algorithm::PRAGUE)) };
-                let report = path.run_over(link, vec![flow; flows], s(30), seed);
-                let fairness = report.fairness_between(s(10), s(30));
-                assert!(fairness > 0.95, "{flows} flows, marked {marked}: {fairness}");
-                assert!(report.utilisation_between(s(10), s(30)) > 0.95);
-            });
-        }
+        for_seeds(if is_full() { SEEDS } else { 4 }, |seed| {
+            let report = path.run_over(l4s(&path), vec![prague(&path); flows], s(20), seed);
+            let fairness = report.fairness_between(s(8), s(20));
+            assert!(fairness > 0.98, "{flows} flows, marked: {fairness}");
+            assert!(report.utilisation_between(s(8), s(20)) > 0.95);
+            // Where nothing marks, CUBIC's sawtooth of five seconds evens out over several of them.
+            let report = path.run_over(path.link(), vec![path.flow(Algorithm::PRAGUE); flows], s(45), seed);
+            let fairness = report.fairness_between(s(15), s(45));
+            assert!(fairness > 0.9, "{flows} flows, dropped: {fairness}");
+            assert!(report.utilisation_between(s(15), s(45)) > 0.97);
+        });
     }
 }
 

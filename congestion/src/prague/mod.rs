@@ -292,7 +292,8 @@ impl Prague {
                 self.classic = Some(Classic { prior_window: self.actual_window(), ..Classic::default() });
             }
         }
-        if !self.recovery.on_acknowledged(observed) || !self.is_window_used(observed) {
+        let may_grow = self.recovery.on_acknowledged(observed);
+        if !may_grow || !self.is_window_used(observed) {
             return;
         }
         let unmarked = Marks::unmarked(observed, observed.acknowledged_bytes);
@@ -314,10 +315,12 @@ impl Prague {
     }
 
     /// Whether acknowledgements are evidence that the path carries the window. At a rate that is hardly more than the window over
-    /// the round trip, the pacer often ends a turn before the window does; three quarters in flight are use enough.
+    /// the round trip, the pacer often ends a turn before the window does; three quarters in flight are use enough. Slow start is
+    /// paced at twice that.
     fn is_window_used(&self, observed: &Observed) -> bool {
         let window = self.actual_window();
-        self.path.is_window_used(observed, window) || observed.prior_in_flight >= window - window / 4
+        let is_mostly = !self.in_slow_start() && observed.prior_in_flight >= window - window / 4;
+        is_mostly || self.path.is_window_used(observed, window)
     }
 
     fn slow_start(&mut self, growth: Growth, acknowledged: u64) {
