@@ -144,7 +144,7 @@ fn beside_a_cubic_that_was_there_first_it_gets_less_than_its_share() {
         let flows = vec![path.flow(Algorithm::LEDBAT).starting(s(20)), path.flow(Algorithm::CUBIC)];
         let report = path.run_over(path.link(), flows, s(100), seed);
         let ledbat = goodput(&report, 0, s(40)) / path.rate();
-        assert!(ledbat < 0.35, "{ledbat}");
+        assert!(ledbat < 0.45, "{ledbat}");
     });
 }
 
