@@ -16,10 +16,9 @@ use http_body::Frame;
 use http_body_util::{BodyExt as _, Empty, Full, StreamBody, combinators::UnsyncBoxBody};
 use quicast::Endpoint;
 use quicast::http3::{self, EarlyHints, Error, Interim, Protocol, RecvBody, RequestSender, Upgrade};
-use quicast::tls::development;
+use support::http3::*;
 use support::*;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tower::service_fn;
 
 type Body = UnsyncBoxBody<Bytes, Error>;
 
@@ -46,7 +45,7 @@ async fn answer(request: Request<RecvBody>) -> Result<Response<Body>, Infallible
         }
         "/hints" => {
             let hint = Response::builder().status(StatusCode::EARLY_HINTS).header("link", "</a.css>; rel=preload");
-            request.extensions().get::<EarlyHints>().unwrap().send(hint.body(()).unwrap());
+            request.extensions().get::<EarlyHints>().unwrap().send(hint.body(()).unwrap()).unwrap();
             Response::new(whole("at last"))
         }
         "/endless" => Response::new(endless()),
@@ -67,29 +66,13 @@ async fn answer(request: Request<RecvBody>) -> Result<Response<Body>, Infallible
 }
 
 fn start_server() -> Endpoint {
-    let tls = Arc::new(development::server_config(certificate(), &[http3::ALPN]).unwrap());
-    let server = Endpoint::builder().listen(LOCALHOST).server_config(tls).shards(1).start().unwrap();
-    tokio::spawn(http3::serve(server.clone(), service_fn(answer)));
-    server
-}
-
-fn start_client() -> Endpoint {
-    let tls = Arc::new(development::client_config(certificate().chain(), &[http3::ALPN]).unwrap());
-    Endpoint::builder().listen(LOCALHOST).client_config(tls).start().unwrap()
-}
-
-async fn connect(client: &Endpoint, server: &Endpoint) -> RequestSender {
-    http3::connect(client.connect(server.local_addr(), "localhost").await.unwrap()).unwrap()
-}
-
-fn get(path: &str) -> Request<Empty<Bytes>> {
-    Request::get(format!("https://localhost{path}")).body(Empty::new()).unwrap()
+    serve(answer)
 }
 
 #[tokio::test]
 async fn all_requests_are_answered_however_many_wait_for_a_stream() {
     in_time(async {
-        let (server, client) = (start_server(), start_client());
+        let (server, client) = (start_server(), http3_client());
         let requests = connect(&client, &server).await;
         let many = (0..2 * ::http3::limits::PENDING_REQUESTS).map(|_| requests.send(get("/hello")));
         for response in futures_util::future::join_all(many).await {
@@ -102,7 +85,7 @@ async fn all_requests_are_answered_however_many_wait_for_a_stream() {
 #[tokio::test]
 async fn requests_are_answered_with_content_trailers_and_hints() {
     in_time(async {
-        let (server, client) = (start_server(), start_client());
+        let (server, client) = (start_server(), http3_client());
         let requests = connect(&client, &server).await;
         let response = requests.send(get("/hello")).await.unwrap();
         assert_eq!((response.status(), response.version()), (StatusCode::OK, Version::HTTP_3));
@@ -130,7 +113,7 @@ async fn requests_are_answered_with_content_trailers_and_hints() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn content_goes_both_ways_at_once_and_many_requests_share_a_connection() {
     in_time(async {
-        let (server, client) = (start_server(), start_client());
+        let (server, client) = (start_server(), http3_client());
         let requests = connect(&client, &server).await;
         let mut tasks = tokio::task::JoinSet::new();
         for length in [0, 1, 1_000, 100_000, 5_000_000].repeat(30) {
@@ -151,7 +134,7 @@ async fn content_goes_both_ways_at_once_and_many_requests_share_a_connection() {
 #[tokio::test]
 async fn who_reads_slowly_holds_his_window_and_no_more() {
     in_time(async {
-        let (server, client) = (start_server(), start_client());
+        let (server, client) = (start_server(), http3_client());
         let requests = connect(&client, &server).await;
         let mut response = requests.send(get("/endless")).await.unwrap();
         response.body_mut().chunk().await.unwrap().unwrap();
@@ -178,10 +161,8 @@ async fn a_request_that_is_given_up_ends_its_service_and_a_panic_ends_its_reques
                 self.0.fetch_add(1, Ordering::SeqCst);
             }
         }
-        let tls = Arc::new(development::server_config(certificate(), &[http3::ALPN]).unwrap());
-        let server = Endpoint::builder().listen(LOCALHOST).server_config(tls).start().unwrap();
         let counted = dropped.clone();
-        let service = service_fn(move |request: Request<RecvBody>| {
+        let server = serve(move |request: Request<RecvBody>| {
             let counted = Counted(counted.clone());
             async move {
                 let answer = answer(request).await;
@@ -189,8 +170,7 @@ async fn a_request_that_is_given_up_ends_its_service_and_a_panic_ends_its_reques
                 answer
             }
         });
-        tokio::spawn(http3::serve(server.clone(), service));
-        let client = start_client();
+        let client = http3_client();
         let requests = connect(&client, &server).await;
         let started = tokio::time::timeout(Duration::from_millis(100), requests.send(get("/never"))).await;
         assert!(started.is_err());
@@ -210,15 +190,10 @@ async fn a_request_that_is_given_up_ends_its_service_and_a_panic_ends_its_reques
 #[tokio::test]
 async fn a_graceful_end_answers_what_is_under_way_and_refuses_the_rest() {
     in_time(async {
-        let tls = Arc::new(development::server_config(certificate(), &[http3::ALPN]).unwrap());
-        let server = Endpoint::builder().listen(LOCALHOST).server_config(tls).start().unwrap();
-        let client = start_client();
+        let (server, client) = (http3_server().start().unwrap(), http3_client());
         let accepting = tokio::spawn({
             let server = server.clone();
-            async move {
-                let connection = server.accept().await.unwrap().accept().unwrap().await.unwrap();
-                http3::serve_connection(connection, service_fn(answer))
-            }
+            async move { serve_one(&server, http3::server_config(), answer).await }
         });
         let requests = connect(&client, &server).await;
         let (sender, body) = tokio::sync::mpsc::channel::<Result<Frame<Bytes>, Error>>(1);
@@ -246,7 +221,7 @@ async fn a_graceful_end_answers_what_is_under_way_and_refuses_the_rest() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_requests_leave_nothing_behind() {
     in_time(async {
-        let (server, client) = (start_server(), start_client());
+        let (server, client) = (start_server(), http3_client());
         let requests = connect(&client, &server).await;
         let mut tasks = tokio::task::JoinSet::new();
         for _ in 0..50 {
@@ -270,7 +245,7 @@ async fn ten_thousand_requests_leave_nothing_behind() {
 #[tokio::test]
 async fn an_extended_connect_becomes_a_stream_of_bytes_both_ways() {
     in_time(async {
-        let (server, client) = (start_server(), start_client());
+        let (server, client) = (start_server(), http3_client());
         let requests = connect(&client, &server).await;
         let ask = |path: &str| {
             let mut request = Request::connect(format!("https://localhost{path}")).body(()).unwrap();
@@ -300,13 +275,12 @@ async fn an_extended_connect_becomes_a_stream_of_bytes_both_ways() {
 /// A service whose answers are as long as their paths say, and a client with a window that is much smaller, so that what
 /// is sent first is what is urgent.
 async fn narrow_client(server: &Endpoint) -> (Endpoint, RequestSender) {
-    let tls = Arc::new(development::client_config(certificate().chain(), &[http3::ALPN]).unwrap());
     let narrow = quicast::TransportConfig {
         receive_window: 64 * 1024,
         receive_window_maximum: 64 * 1024,
         ..quicast::TransportConfig::default()
     };
-    let client = Endpoint::builder().listen(LOCALHOST).client_config(tls).transport_config(narrow).start().unwrap();
+    let client = http3_client_with(narrow);
     let requests = connect(&client, server).await;
     (client, requests)
 }
@@ -314,11 +288,7 @@ async fn narrow_client(server: &Endpoint) -> (Endpoint, RequestSender) {
 const LONG: usize = 300_000;
 
 fn start_long_server() -> Endpoint {
-    let tls = Arc::new(development::server_config(certificate(), &[http3::ALPN]).unwrap());
-    let server = Endpoint::builder().listen(LOCALHOST).server_config(tls).shards(1).start().unwrap();
-    let service = service_fn(|_: Request<RecvBody>| async { Ok::<_, Infallible>(Response::new(whole(vec![7; LONG]))) });
-    tokio::spawn(http3::serve(server.clone(), service));
-    server
+    serve(|_: Request<RecvBody>| async { Ok(Response::new(whole(vec![7; LONG]))) })
 }
 
 /// Whose content has come whole, in that order.
@@ -369,17 +339,15 @@ async fn urgent_responses_are_complete_before_lazy_ones() {
 #[tokio::test]
 async fn an_actor_that_panics_takes_its_connection_along_and_nobody_else() {
     in_time(async {
-        let tls = Arc::new(development::server_config(certificate(), &[http3::ALPN]).unwrap());
-        let server = Endpoint::builder().listen(LOCALHOST).server_config(tls).shards(1).start().unwrap();
+        let server = http3_server().start().unwrap();
         let (served, mut connections) = tokio::sync::mpsc::unbounded_channel();
         let accepting = server.clone();
         tokio::spawn(async move {
-            while let Some(incoming) = accepting.accept().await {
-                let connection = incoming.accept().unwrap().await.unwrap();
-                served.send(http3::serve_connection(connection, service_fn(answer))).unwrap();
+            for _ in 0..2 {
+                served.send(serve_one(&accepting, http3::server_config(), answer).await).unwrap();
             }
         });
-        let client = start_client();
+        let client = http3_client();
         let (victim, witness) = (connect(&client, &server).await, connect(&client, &server).await);
         let mut endless = [victim.send(get("/endless")).await.unwrap(), witness.send(get("/endless")).await.unwrap()];
         for response in &mut endless {

@@ -7,19 +7,18 @@ mod support;
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame};
-use http_body_util::{BodyExt as _, Empty};
-use quicast::http3::{self, Code, RecvBody, RequestSender};
-use quicast::tls::development;
-use quicast::{CloseReason, Connection, Endpoint, SendStream};
+use http_body_util::BodyExt as _;
+use quicast::Endpoint;
+use quicast::http3::{Code, Error, RecvBody, RequestSender};
+use support::http3::*;
 use support::*;
-use tower::service_fn;
+use tokio::net::UdpSocket;
 
 /// So many bytes, in pieces of a static one.
 struct Zeros(u64);
@@ -78,47 +77,12 @@ async fn answer(request: Request<RecvBody>) -> Result<Response<Zeros>, Infallibl
 }
 
 fn start_server() -> Endpoint {
-    let tls = Arc::new(development::server_config(certificate(), &[http3::ALPN]).unwrap());
-    let server = Endpoint::builder().listen(LOCALHOST).server_config(tls).shards(1).start().unwrap();
-    tokio::spawn(http3::serve(server.clone(), service_fn(answer)));
-    server
+    serve(answer)
 }
 
-fn start_client() -> Endpoint {
-    let tls = Arc::new(development::client_config(certificate().chain(), &[http3::ALPN]).unwrap());
-    Endpoint::builder().listen(LOCALHOST).client_config(tls).start().unwrap()
-}
-
-async fn connect(client: &Endpoint, server: &Endpoint) -> RequestSender {
-    http3::connect(client.connect(server.local_addr(), "localhost").await.unwrap()).unwrap()
-}
-
-async fn get(requests: &RequestSender, path: &str) -> Response<RecvBody> {
-    let request = Request::get(format!("https://localhost{path}")).body(Empty::<Bytes>::new()).unwrap();
-    requests.send(request).await.unwrap()
-}
-
-/// A connection that says what a test writes, after empty settings. Its control stream has to stay.
-async fn by_hand(client: &Endpoint, server: &Endpoint) -> (Connection, SendStream) {
-    let connection = client.connect(server.local_addr(), "localhost").await.unwrap();
-    let mut control = connection.open_uni().await.unwrap();
-    control.write_all(b"\x00\x04\x00").await.unwrap();
-    (connection, control)
-}
-
-/// HEADERS of GET https://localhost and a path, by the static table alone (RFC 9204 §4.5).
-fn headers(path: &str) -> Vec<u8> {
-    let mut section = b"\x00\x00\xd1\xd7\x50\x09localhost\x51".to_vec();
-    section.push(path.len() as u8);
-    section.extend_from_slice(path.as_bytes());
-    [&[0x01, section.len() as u8][..], &section].concat()
-}
-
-async fn closed_with(connection: &Connection) -> Code {
-    match connection.closed().await {
-        CloseReason::PeerApplication { code, .. } => Code(code),
-        other => panic!("{other:?}"),
-    }
+/// The response to a request.
+async fn fetch(requests: &RequestSender, path: &str) -> Response<RecvBody> {
+    requests.send(get(path)).await.unwrap()
 }
 
 fn resident() -> u64 {
@@ -132,10 +96,10 @@ async fn a_gibibyte_goes_down_and_up_in_little_memory() {
     const BYTES: u64 = 1 << 30;
     // What a connection's windows and queues may hold at both ends, and much less than what is moved.
     const ROOM: u64 = 128 << 20;
-    let (server, client) = (start_server(), start_client());
+    let (server, client) = (start_server(), http3_client());
     let requests = connect(&client, &server).await;
     let before = resident();
-    let mut body = get(&requests, &format!("/{BYTES}")).await.into_body();
+    let mut body = fetch(&requests, &format!("/{BYTES}")).await.into_body();
     let mut count = 0;
     while let Some(bytes) = body.chunk().await.unwrap() {
         count += bytes.len() as u64;
@@ -153,12 +117,12 @@ async fn a_gibibyte_goes_down_and_up_in_little_memory() {
 #[tokio::test]
 async fn a_client_that_leaves_in_the_middle_leaves_nothing_behind() {
     in_time(async {
-        let (server, client) = (start_server(), start_client());
+        let (server, client) = (start_server(), http3_client());
         let requests = connect(&client, &server).await;
         let mut bodies = Vec::new();
         // As many as the connection's window has room for: who does not read holds it.
         for _ in 0..2 {
-            let mut response = get(&requests, "/1000000000").await;
+            let mut response = fetch(&requests, "/1000000000").await;
             response.body_mut().chunk().await.unwrap();
             bodies.push(response);
         }
@@ -174,7 +138,7 @@ async fn a_client_that_leaves_in_the_middle_leaves_nothing_behind() {
 #[tokio::test]
 async fn requests_that_are_cancelled_as_fast_as_they_are_made_end_the_connection_and_no_other() {
     in_time(async {
-        let (server, client) = (start_server(), start_client());
+        let (server, client) = (start_server(), http3_client());
         let witness = connect(&client, &server).await;
         let (connection, _control) = by_hand(&client, &server).await;
         let cancelled = Code::H3_REQUEST_CANCELLED.0;
@@ -185,11 +149,11 @@ async fn requests_that_are_cancelled_as_fast_as_they_are_made_end_the_connection
             }
             let _over = send.reset(cancelled);
             receive.stop(cancelled);
-            assert_eq!(get(&witness, "/10").await.into_body().collect().await.unwrap().to_bytes().len(), 10);
+            assert_eq!(fetch(&witness, "/10").await.into_body().collect().await.unwrap().to_bytes().len(), 10);
         }
         assert_eq!(closed_with(&connection).await, Code::H3_EXCESSIVE_LOAD);
         until(|| RUNNING.load(Ordering::SeqCst) == 0).await;
-        assert_eq!(get(&witness, "/10").await.into_body().collect().await.unwrap().to_bytes().len(), 10);
+        assert_eq!(fetch(&witness, "/10").await.into_body().collect().await.unwrap().to_bytes().len(), 10);
     })
     .await;
 }
@@ -197,7 +161,7 @@ async fn requests_that_are_cancelled_as_fast_as_they_are_made_end_the_connection
 #[tokio::test]
 async fn empty_frames_without_end_are_too_much() {
     in_time(async {
-        let (server, client) = (start_server(), start_client());
+        let (server, client) = (start_server(), http3_client());
         let (connection, _control) = by_hand(&client, &server).await;
         let (mut send, _receive) = connection.open_bi().await.unwrap();
         send.write_all(&headers("/count")).await.unwrap();
@@ -212,7 +176,7 @@ async fn empty_frames_without_end_are_too_much() {
 #[tokio::test]
 async fn a_section_that_unfolds_to_too_much_is_refused_and_the_connection_goes_on() {
     in_time(async {
-        let (server, client) = (start_server(), start_client());
+        let (server, client) = (start_server(), http3_client());
         let (connection, _control) = by_hand(&client, &server).await;
         let (mut send, mut receive) = connection.open_bi().await.unwrap();
         // Ten thousand times the static table's `accept-encoding: gzip, deflate, br`, a byte each.
@@ -235,7 +199,7 @@ async fn a_section_that_unfolds_to_too_much_is_refused_and_the_connection_goes_o
 #[tokio::test]
 async fn more_streams_that_wait_for_the_table_than_permitted_end_the_connection() {
     in_time(async {
-        let (server, client) = (start_server(), start_client());
+        let (server, client) = (start_server(), http3_client());
         let witness = connect(&client, &server).await;
         let (connection, _control) = by_hand(&client, &server).await;
         // A required insert count of one, and an encoder stream that never inserts (RFC 9204 §4.5.1).
@@ -247,7 +211,7 @@ async fn more_streams_that_wait_for_the_table_than_permitted_end_the_connection(
             streams.push((send, receive));
         }
         assert_eq!(closed_with(&connection).await, Code::QPACK_DECOMPRESSION_FAILED);
-        assert_eq!(get(&witness, "/10").await.into_body().collect().await.unwrap().to_bytes().len(), 10);
+        assert_eq!(fetch(&witness, "/10").await.into_body().collect().await.unwrap().to_bytes().len(), 10);
     })
     .await;
 }
@@ -255,7 +219,7 @@ async fn more_streams_that_wait_for_the_table_than_permitted_end_the_connection(
 #[tokio::test]
 async fn a_stream_that_waits_for_the_table_stays_charged_to_the_peer() {
     in_time(async {
-        let (server, client) = (start_server(), start_client());
+        let (server, client) = (start_server(), http3_client());
         let (connection, _control) = by_hand(&client, &server).await;
         let (mut send, _receive) = connection.open_bi().await.unwrap();
         send.write_all(b"\x01\x03\x02\x00\x80").await.unwrap();
@@ -270,6 +234,134 @@ async fn a_stream_that_waits_for_the_table_stays_charged_to_the_peer() {
             assert!(written < 64 << 20, "credit is returned for what is held");
         }
         assert_eq!(connection.close_reason(), None);
+    })
+    .await;
+}
+
+/// Datagrams between a client and a server, until it is dropped: then neither hears of the other any more.
+struct Relay {
+    task: tokio::task::JoinHandle<()>,
+    address: std::net::SocketAddr,
+}
+
+impl Relay {
+    async fn to(server: std::net::SocketAddr) -> Self {
+        let (front, back) = (UdpSocket::bind(LOCALHOST).await.unwrap(), UdpSocket::bind(LOCALHOST).await.unwrap());
+        back.connect(server).await.unwrap();
+        let address = front.local_addr().unwrap();
+        let task = tokio::spawn(async move {
+            let (mut there, mut here, mut client) = ([0; 65_535], [0; 65_535], None);
+            loop {
+                // What is lost on the way is sent again.
+                tokio::select! {
+                    Ok((length, from)) = front.recv_from(&mut there) => {
+                        client = Some(from);
+                        let _lost = back.send(&there[..length]).await;
+                    }
+                    Ok(length) = back.recv(&mut here) => if let Some(client) = client {
+                        let _lost = front.send_to(&here[..length], client).await;
+                    },
+                }
+            }
+        });
+        Self { task, address }
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Content of which some is sent, and the rest never.
+struct Endless(u32);
+
+impl Body for Endless {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if self.0 == 0 {
+            return Poll::Pending;
+        }
+        self.0 -= 1;
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&PIECE)))))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_vanishes_without_a_word_leaves_nothing_behind() {
+    in_time(async {
+        let hasty = quicast::TransportConfig {
+            max_idle_timeout: std::time::Duration::from_millis(300),
+            ..quicast::TransportConfig::default()
+        };
+        let server = http3_server().transport_config(hasty.clone()).start().unwrap();
+        let (tell, mut heard) = tokio::sync::mpsc::unbounded_channel();
+        let service = tower::service_fn(move |request: Request<RecvBody>| {
+            let tell = tell.clone();
+            async move {
+                if request.uri().path() == "/down" {
+                    return Ok::<_, Infallible>(Response::new(Zeros(1 << 40)));
+                }
+                let _running = Running::new();
+                // In a task of its own: the one that answers is dropped when the request is over.
+                tokio::spawn(async move {
+                    let mut body = request.into_body();
+                    let error = loop {
+                        match body.chunk().await {
+                            Ok(Some(_)) => tell.send(None).unwrap(),
+                            Ok(None) => panic!("the request has no end"),
+                            Err(error) => break error,
+                        }
+                    };
+                    tell.send(Some(error)).unwrap();
+                });
+                std::future::pending().await
+            }
+        });
+        tokio::spawn(quicast::http3::serve(server.clone(), service));
+        let client = http3_client_with(hasty);
+        let relay = Relay::to(server.local_addr()).await;
+        let connection = client.connect(relay.address, "localhost").await.unwrap();
+        let requests = quicast::http3::connect(connection).unwrap();
+        let mut down = fetch(&requests, "/down").await;
+        down.body_mut().chunk().await.unwrap().unwrap();
+        let upload = Request::post("https://localhost/up").body(Endless(8)).unwrap();
+        let mut uploading = std::pin::pin!(requests.send(upload));
+        // Both are under way.
+        tokio::select! {
+            answer = &mut uploading => panic!("{answer:?}"),
+            first = heard.recv() => assert!(first.unwrap().is_none()),
+        }
+        drop(relay);
+
+        // The service hears of it, and so does the client, of both requests.
+        let error = loop {
+            if let Some(error) = heard.recv().await.unwrap() {
+                break error;
+            }
+        };
+        assert!(matches!(error, Error::Connection(_)), "{error}");
+        assert!(matches!(uploading.await, Err(Error::Connection(_))));
+        let error = loop {
+            match down.body_mut().chunk().await {
+                Ok(piece) => assert!(piece.is_some()),
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(error, Error::Connection(_)), "{error}");
+        until(|| RUNNING.load(Ordering::SeqCst) == 0).await;
+        for endpoint in [&server, &client] {
+            endpoint.wait_idle().await;
+            for gauge in ["quicast_streams", "quicast_connection_buffered_bytes", "quicast_qpack_dynamic_table_bytes"] {
+                until(|| endpoint.metrics().sum(gauge) == Some(0.0)).await;
+            }
+            for actor in ["http3", "connection", "streams", "stream"] {
+                until(|| endpoint.metrics().value("quicast_actors", &[actor]) == Some(0.0)).await;
+            }
+        }
     })
     .await;
 }

@@ -27,6 +27,18 @@ pub struct Config {
     pub grease: bool,
     /// How long a response may wait without the transport taking a byte of it.
     pub blocked_time: Duration,
+    /// Of a server: how long the head of a request may take to come, from the first byte of its stream on. Like the times
+    /// below, `Duration::MAX` is for ever.
+    pub headers_time: Duration,
+    /// Of a server: the bytes of content that have to come each second until a request is answered, while the application
+    /// waits for some. Zero: none have to.
+    pub content_rate: u64,
+    /// Of a server: for how long fewer may come.
+    pub content_grace: Duration,
+    /// Of a server: how long a request may take to come, without the time in which the application has content that it did
+    /// not take. Servers that accept long uploads, or talk with their clients through long requests, want more. The time of
+    /// the response does not count, and tunnels may take theirs.
+    pub request_time: Duration,
     /// At a client that sends 0-RTT: the server's settings from the connection of the ticket (RFC 9114 §7.2.4.2).
     pub remembered: Option<Settings>,
 }
@@ -47,6 +59,10 @@ impl Default for Config {
             h3_datagram: true,
             grease: true,
             blocked_time: limits::BLOCKED_TIME,
+            headers_time: limits::HEADERS_TIME,
+            content_rate: limits::CONTENT_RATE,
+            content_grace: limits::CONTENT_GRACE,
+            request_time: limits::REQUEST_TIME,
             remembered: None,
         }
     }

@@ -26,7 +26,7 @@ pub const FIELDS: usize = qpack::limits::FIELDS;
 /// Bytes of decoded field sections that wait to be polled, for each connection; while there are as many, no further
 /// section is decoded, and its bytes stay charged to flow control. One section more than this may be held.
 pub const UNDISPATCHED_FIELDS: usize = 256 * 1024;
-/// Interim responses to one request; more is H3_EXCESSIVE_LOAD for that stream.
+/// Interim responses to one request; more is H3_EXCESSIVE_LOAD for that stream, and of ours more are not sent.
 pub const INTERIM_RESPONSES: u8 = 8;
 
 /// Bytes that may be handed over for sending on a stream before the transport took any: what a peer without credit
@@ -37,6 +37,20 @@ pub const SEND_AHEAD: u64 = 256 * 1024;
 /// How long a response may wait without the transport taking a byte of it; then the stream is reset with
 /// H3_REQUEST_CANCELLED.
 pub const BLOCKED_TIME: Duration = Duration::from_secs(30);
+
+/// Default time in which the head of a request has to be complete, from the first byte of its stream on; then the stream
+/// is reset with H3_REQUEST_REJECTED, since nothing was done with it.
+pub const HEADERS_TIME: Duration = Duration::from_secs(10);
+/// Default number of bytes of a request's content that have to come each second, until it is answered; when as many are
+/// missing as [`CONTENT_GRACE`] is worth, the stream is reset with H3_REQUEST_CANCELLED. Time in which the application has
+/// content that it did not take does not count, and tunnels may take theirs.
+pub const CONTENT_RATE: u64 = 1024;
+/// Default time for which no content need come.
+pub const CONTENT_GRACE: Duration = Duration::from_secs(10);
+/// Default time in which all of a request has to be there, from the opening of its stream on; then the stream is reset with
+/// H3_REQUEST_CANCELLED. Time in which the application has content that it did not take does not count, nor how long the
+/// response takes; and tunnels may take theirs.
+pub const REQUEST_TIME: Duration = Duration::from_secs(300);
 
 /// Elements that are to be ignored which a peer may send at once: empty DATA frames, frames and streams of unknown
 /// types, PRIORITY_UPDATE, MAX_PUSH_ID. More is H3_EXCESSIVE_LOAD (RFC 9114 §10.5).
@@ -60,6 +74,13 @@ pub const PRIORITY_VALUE: usize = 256;
 /// The longest value of a capsule that is collected, in bytes; longer ones that we understand are skipped, as datagrams
 /// that are too large to be of use (RFC 9297 §3.5).
 pub const CAPSULE: u64 = 64 * 1024;
+
+/// How long what our QPACK decoder says (acknowledged sections, insertions, cancelled streams) may wait for something else
+/// of the connection to leave with. A fifth of the longest time that acknowledgements of packets wait by default, so that
+/// they leave with it if nothing else does. An encoder that waits for it meanwhile compresses less, and does not wait.
+pub const FEEDBACK_DELAY: Duration = Duration::from_millis(5);
+/// Bytes of it that wait; with as many, it leaves at once. About as much as is said of 32 sections.
+pub const FEEDBACK_BYTES: usize = 64;
 
 /// Our own requests that wait for a stream; more are refused ([`may_request`](crate::Connection::may_request) asks).
 pub const PENDING_REQUESTS: usize = 1024;
@@ -88,11 +109,17 @@ pub enum Limit {
     EarlyPriorities,
     /// [`PENDING_REQUESTS`].
     PendingRequests,
+    /// [`HEADERS_TIME`].
+    HeadersTime,
+    /// [`CONTENT_RATE`].
+    ContentRate,
+    /// [`REQUEST_TIME`].
+    RequestTime,
 }
 
 impl Limit {
     /// All of them, in the order of their discriminants.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::SettingsFrame,
         Self::PriorityUpdateFrame,
         Self::FieldSection,
@@ -103,6 +130,9 @@ impl Limit {
         Self::RapidResets,
         Self::EarlyPriorities,
         Self::PendingRequests,
+        Self::HeadersTime,
+        Self::ContentRate,
+        Self::RequestTime,
     ];
 
     /// The label.
@@ -118,6 +148,9 @@ impl Limit {
             Self::RapidResets => "http3_rapid_resets",
             Self::EarlyPriorities => "http3_early_priorities",
             Self::PendingRequests => "http3_pending_requests",
+            Self::HeadersTime => "http3_headers_time",
+            Self::ContentRate => "http3_content_rate",
+            Self::RequestTime => "http3_request_time",
         }
     }
 }

@@ -36,6 +36,11 @@ impl Opening {
             _ => Direction::Unidirectional,
         }
     }
+
+    /// Whether what comes on other streams cannot be understood before what comes on this one: it goes before all others.
+    pub const fn goes_first(self) -> bool {
+        matches!(self, Self::Control | Self::QpackEncoder | Self::QpackDecoder)
+    }
 }
 
 /// An order to the transport. To be carried out in the order in which they are polled.
@@ -225,6 +230,9 @@ pub enum EndReason {
     Unprocessed,
     /// The peer took nothing of the response for [`limits::BLOCKED_TIME`](crate::limits::BLOCKED_TIME).
     Blocked,
+    /// The peer, a client, sent its request too slowly ([`limits::CONTENT_RATE`](crate::limits::CONTENT_RATE),
+    /// [`limits::REQUEST_TIME`](crate::limits::REQUEST_TIME)).
+    Slow,
 }
 
 impl EndReason {

@@ -69,7 +69,7 @@ pub struct Datagrams {
     pub sent: u64,
     /// Handed to the application.
     pub received: u64,
-    /// Received for a request that is not open (or not yet).
+    /// Received for a request that is not open (or not yet), or not to be sent for its request.
     pub dropped: u64,
 }
 

@@ -31,6 +31,7 @@ label! {
         SocketDispatcher = "socket_dispatcher", DispatcherDispatcher = "dispatcher_dispatcher",
         DispatcherConnection = "dispatcher_connection", DispatcherSocket = "dispatcher_socket",
         ConnectionSocket = "connection_socket", ApplicationStreams = "application_streams",
+        ApplicationHttp3 = "application_http3",
     }
 }
 

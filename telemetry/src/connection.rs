@@ -101,6 +101,8 @@ label! {
         Http3InterimResponses = "http3_interim_responses", Http3BlockedTime = "http3_blocked_time",
         Http3Glitches = "http3_glitches", Http3RapidResets = "http3_rapid_resets",
         Http3EarlyPriorities = "http3_early_priorities", Http3PendingRequests = "http3_pending_requests",
+        Http3HeadersTime = "http3_headers_time", Http3ContentRate = "http3_content_rate",
+        Http3RequestTime = "http3_request_time",
     }
 }
 

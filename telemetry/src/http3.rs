@@ -59,6 +59,6 @@ layer! {
         connects: Family<(Tunnel, Answer), Counter> = "quicast_http3_connect_requests_total" by ["protocol", "result"],
             "CONNECT requests, plain and extended, by their answer.";
         datagrams: Family<DatagramFate, Counter> = "quicast_http3_datagrams_total" by ["direction"],
-            "HTTP datagrams; dropped are those for requests that are not open.";
+            "HTTP datagrams; dropped are those whose request is not open, that nobody took in time, or that could not be sent.";
     }
 }

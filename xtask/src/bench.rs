@@ -1,4 +1,4 @@
-//! `bench`: the cases of `benches/`, in time under criterion, or in instructions under callgrind.
+//! `bench`: the cases of `benches/`, in time under criterion, or in instructions under callgrind; and its floods.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,6 +16,8 @@ const PACKAGE: &str = "quicast-benches";
 #[derive(Debug, Default, Eq, PartialEq)]
 struct Wishes {
     instructions: bool,
+    /// What floods cost others.
+    floods: bool,
     /// A table that was printed before, to compare with.
     baseline: Option<PathBuf>,
     /// What the names of the cases contain.
@@ -37,6 +39,11 @@ pub(crate) fn run(house: &House, report: &mut Report, arguments: &[String]) {
     match Wishes::read(arguments) {
         Err(why) => report.step("bench", |_| vec![Finding::new("bench", why)]),
         Ok(wishes) if wishes.instructions => report.step(STEP, |report| instructions(house, report, &wishes)),
+        Ok(wishes) if wishes.floods => report.step("floods", |_| {
+            let mut command = house.command("cargo");
+            command.args(["run", "--quiet", "--release", "--package", PACKAGE, "--bin", "floods"]);
+            succeed(command.arg("--").args(wishes.filter), "it says above what it could not do")
+        }),
         Ok(wishes) => report.step("criterion", |_| {
             let mut command = house.command("cargo");
             command.args(["bench", "--quiet", "--package", PACKAGE, "--bench", "cases"]);
@@ -142,6 +149,7 @@ impl Wishes {
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--instructions" => wishes.instructions = true,
+                "--floods" => wishes.floods = true,
                 "--baseline" => {
                     let file = arguments.next().ok_or("--baseline needs a file: a table that was printed before")?;
                     wishes.baseline = Some(file.into());
@@ -152,6 +160,9 @@ impl Wishes {
         }
         if wishes.baseline.is_some() && !wishes.instructions {
             return Err("--baseline compares instructions: add --instructions".to_owned());
+        }
+        if wishes.floods && wishes.instructions {
+            return Err("--floods measures time: leave out --instructions".to_owned());
         }
         Ok(wishes)
     }
@@ -197,6 +208,7 @@ mod tests {
         assert!(wishes(&["--baseline", "before.txt"]).is_err());
         assert!(wishes(&["--instructions", "--baseline"]).is_err());
         assert!(wishes(&["--fast"]).is_err());
+        assert!(wishes(&["--floods"]).unwrap().floods && wishes(&["--floods", "--instructions"]).is_err());
     }
 
     #[test]

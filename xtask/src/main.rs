@@ -5,7 +5,7 @@
 //! ```text
 //! check: fmt ─ clippy ─ dependencies ─ sources ─ citations ─ page of metrics ─ documentation
 //! test:  cargo test --workspace          full: check, test with long runs, deny, purity, exposition
-//! bench: the cases of benches/ under criterion, or under callgrind
+//! bench: the cases of benches/ under criterion, or under callgrind; floods
 //! congestion: how controllers do in the simulator, as tables and pictures
 //! growth: what costs when there is more of it, as tables and curves
 //! peers: build the drivers, measure in turns, write docs/performance.md
@@ -43,7 +43,8 @@ cargo xtask COMMAND
   deps              the dependency rule alone
   rules             what `check` can say without building anything
   interop [ARGS]    tests/interop/run, with ARGS after it
-  bench [FILTER]    benches/ in time, briefly; with --instructions [--baseline TABLE] in instructions, under valgrind
+  bench [FILTER]    benches/ in time, briefly; with --instructions [--baseline TABLE] in instructions, under valgrind;
+                    with --floods what attackers cost others
   peers [ARGS]      measures this stack beside others (benches/peers) and writes docs/performance.md
   growth [ARGS]     measures what costs when there is more of it; writes docs/growth and docs/performance.md
   congestion        simulates every congestion controller (quicast sim); writes docs/congestion.md and its pictures

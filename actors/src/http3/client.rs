@@ -12,13 +12,13 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use http3::priority::PRIORITY;
-use http3::{Code, Config, Priority, Settings};
+use http3::{Config, Priority, Settings};
 use parking_lot::Mutex;
 
 use super::actor::Http3Actor;
 use super::body::RecvBody;
 use super::error::Error;
-use super::handle::{Shared, Wish};
+use super::handle::{Asked, Shared};
 use super::port::{ExchangePort, Part};
 use super::server::{content_length, send_body};
 use super::upgrade::Upgraded;
@@ -89,6 +89,9 @@ impl RequestSender {
     ///
     /// Dropping the future gives the request up (H3_REQUEST_CANCELLED).
     ///
+    /// As many requests as the server permits are under way at once, and 1280 more may wait; who makes further ones waits
+    /// here until there is room.
+    ///
     /// # Errors
     /// [`Error`]; [`Error::may_be_retried`] says whether nothing was done with it.
     pub async fn send<B>(&self, request: Request<B>) -> Result<Response<RecvBody>, Error>
@@ -100,19 +103,20 @@ impl RequestSender {
         if self.shared.is_over() {
             return Err(Error::Unprocessed);
         }
+        let place = self.shared.place().await?;
         let (parts, body) = request.into_parts();
         let end = body.is_end_stream();
         let port = ExchangePort::new(self.shared.bell().clone(), None);
         let on_interim = parts.extensions.get::<OnInterim>().cloned();
         let mut head = Box::new(Request::from_parts(parts, ()));
         say_priority(&mut head, &port);
-        self.shared.wish(Wish::Request { head, end, port: port.clone() });
+        self.shared.ask(Asked { head, end, port: port.clone(), place });
         if !end {
             let port = port.clone();
             let send = move |_: &_| {
                 tokio::task::spawn_local(async move {
                     if send_body(&port, body).await.is_err() {
-                        port.send(Part::Reset(Code::H3_REQUEST_CANCELLED));
+                        port.send(Part::Abort);
                     }
                 });
             };
@@ -153,9 +157,10 @@ impl RequestSender {
                 return Err(Error::Unsendable("the server does not take extended CONNECT (RFC 9220)"));
             }
         }
+        let place = self.shared.place().await?;
         let port = ExchangePort::new(self.shared.bell().clone(), None);
         say_priority(&mut request, &port);
-        self.shared.wish(Wish::Request { head: Box::new(request), end: false, port: port.clone() });
+        self.shared.ask(Asked { head: Box::new(request), end: false, port: port.clone(), place });
         let mut pending = Pending { port, answered: false };
         loop {
             let head = poll_fn(|context| pending.port.poll_head(context)).await?;
@@ -185,9 +190,10 @@ impl RequestSender {
         &self.connection
     }
 
-    /// Closes the connection once all requests have their answers.
+    /// Closes the connection once all requests have their answers. Those that still wait behind the ones for which the
+    /// server's streams have no room are not made ([`Error::Unprocessed`]), and no further ones are.
     pub async fn shut_down(&self) {
-        self.shared.wish(Wish::Goaway);
+        self.shared.shut_down();
         self.shared.ended().await;
     }
 }

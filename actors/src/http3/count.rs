@@ -1,18 +1,21 @@
 //! What an HTTP/3 connection counted, added to the metrics of its shard now and then.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http3::frame::FrameKind;
 use http3::qpack::{DecoderStats, EncoderStats};
 use http3::stats::{Directions, Stats, Tunnel};
 use http3::{Code, Connection, Limit};
+use telemetry::actor::Edge;
 use telemetry::connection::Limit as LimitLabel;
 use telemetry::http3::{Answer, DatagramFate, ErrorCode, FrameType, Tunnel as TunnelLabel};
 use telemetry::labels::Direction;
 use telemetry::qpack::{Form, Half, Source};
 use telemetry::{Label as _, ShardMetrics, Share};
 
+use super::handle::Shared;
 use crate::meter::Meter;
 
 /// How long counts may wait for those of later turns, so that a turn does not pay for adding them up.
@@ -22,6 +25,10 @@ pub(super) const COUNT_AGE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(super) struct Count {
     meter: Rc<Meter>,
+    /// At a client: where requests wait, and how much room there was when it was last said.
+    waiting: Option<(Arc<Shared>, u32)>,
+    /// Datagrams that were dropped outside of the machine.
+    datagrams_dropped: u64,
     /// What was added of QPACK's counters, which only grow.
     encoder: EncoderStats,
     decoder: DecoderStats,
@@ -48,8 +55,23 @@ impl Levels {
 }
 
 impl Count {
-    pub(super) fn new(meter: Rc<Meter>) -> Self {
-        Self { meter, encoder: EncoderStats::default(), decoder: DecoderStats::default(), levels: None }
+    /// Of a server, or of a client, whose requests wait in `shared`.
+    pub(super) fn new(meter: Rc<Meter>, shared: Arc<Shared>, is_client: bool) -> Self {
+        let mut count = Self {
+            meter,
+            waiting: is_client.then_some((shared, 0)),
+            datagrams_dropped: 0,
+            encoder: EncoderStats::default(),
+            decoder: DecoderStats::default(),
+            levels: None,
+        };
+        count.level_waiting();
+        count
+    }
+
+    /// So many datagrams went to nobody.
+    pub(super) const fn on_datagrams_dropped(&mut self, count: u64) {
+        self.datagrams_dropped += count;
     }
 
     /// Adds everything that was counted since the last time.
@@ -57,6 +79,9 @@ impl Count {
         if let Some(stats) = machine.take_stats() {
             add(self.meter.metrics(), &stats);
         }
+        let dropped = std::mem::take(&mut self.datagrams_dropped);
+        self.meter.metrics().http3.datagrams[DatagramFate::Dropped].add(dropped);
+        self.level_waiting();
         let (encoder, decoder) = machine.qpack_stats();
         let qpack = &self.meter.metrics().qpack;
         for (half, form, now, before) in [
@@ -81,6 +106,19 @@ impl Count {
         self.level(machine);
     }
 
+    /// The credit of those who make requests.
+    fn level_waiting(&mut self) {
+        let Some((shared, said)) = &mut self.waiting else { return };
+        let free = u32::try_from(shared.free_places()).unwrap_or(u32::MAX);
+        let before = std::mem::replace(said, free);
+        match free.checked_sub(before) {
+            Some(0) => {}
+            Some(more) => self.meter.credit_freed(Edge::ApplicationHttp3, more),
+            None => self.meter.credit_taken(Edge::ApplicationHttp3, before - free),
+        }
+        self.meter.edges_full(Edge::ApplicationHttp3, shared.take_full());
+    }
+
     fn level(&mut self, machine: &Connection) {
         let now = machine.qpack_levels();
         if now == http3::stats::QpackLevels::default() {
@@ -91,6 +129,14 @@ impl Count {
         levels.encoder_table.set(now.encoder_table_bytes);
         levels.decoder_table.set(now.decoder_table_bytes);
         levels.blocked.set(now.blocked_streams as u64);
+    }
+}
+
+impl Drop for Count {
+    fn drop(&mut self) {
+        if let Some((_, said)) = self.waiting.take() {
+            self.meter.credit_taken(Edge::ApplicationHttp3, said);
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Why a request, a response or a connection failed.
 
+use http3::connection::{RequestError, SendError};
 use http3::{Code, ConnectionError, EndReason, RequestFailure};
 use transport::output::CloseReason;
 
@@ -18,8 +19,8 @@ pub enum Error {
     /// The server did nothing with the request: it may be made again on another connection.
     #[error("the server did not process the request: it may be made again")]
     Unprocessed,
-    /// The peer took nothing for too long.
-    #[error("the peer took nothing of what is sent for too long")]
+    /// The peer took nothing of what is sent for too long, or took too long to send its request.
+    #[error("the peer took too long")]
     Blocked,
     /// The request or response cannot be sent as it is.
     #[error("{0}")]
@@ -52,7 +53,7 @@ impl From<EndReason> for Error {
             EndReason::Stopped(code) => Self::Stopped(code),
             EndReason::Error(error) => Self::Message(error),
             EndReason::Unprocessed => Self::Unprocessed,
-            EndReason::Blocked => Self::Blocked,
+            EndReason::Blocked | EndReason::Slow => Self::Blocked,
         }
     }
 }
@@ -62,6 +63,32 @@ impl From<RequestFailure> for Error {
         match failure {
             RequestFailure::GoingAway => Self::Unprocessed,
             RequestFailure::Head(_) => Self::Unsendable("the request cannot be sent to this server"),
+        }
+    }
+}
+
+impl From<RequestError> for Error {
+    fn from(error: RequestError) -> Self {
+        match error {
+            RequestError::GoingAway => Self::Unprocessed,
+            RequestError::Closed => Self::Cancelled,
+            RequestError::TooMany => Self::Unsendable("too many requests wait for a stream"),
+            RequestError::Head(_) => Self::Unsendable("the request breaks the rules of HTTP"),
+            RequestError::ContentLength => Self::Unsendable("Content-Length, and no content"),
+        }
+    }
+}
+
+impl From<SendError> for Error {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Gone | SendError::Finished => Self::Cancelled,
+            SendError::NoContent => Self::Unsendable("this response has no content"),
+            SendError::Order
+            | SendError::Head(_)
+            | SendError::ContentLength
+            | SendError::TooManyInterim
+            | SendError::Unsupported => Self::Unsendable("the message breaks the rules of HTTP"),
         }
     }
 }

@@ -66,7 +66,7 @@ use tower_service::Service;
 use crate::api::connection::Connection;
 use crate::api::endpoint::Endpoint;
 use actor::Http3Actor;
-use handle::{Shared, Wish};
+use handle::{Order, Shared};
 
 /// The name of HTTP/3 in TLS (RFC 9114 §3.1).
 pub const ALPN: &[u8] = b"h3";
@@ -150,16 +150,16 @@ impl ServedConnection {
     /// Makes the actor panic, to show what that costs. Only in builds with fault injection.
     #[cfg(feature = "fault-injection")]
     pub fn inject_panic(&self) {
-        self.shared.wish(Wish::Panic);
+        self.shared.order(Order::Panic);
     }
 
     /// Ends the connection gracefully (RFC 9114 §5.2): requests that are on their way within a round trip are answered,
     /// later ones rejected, and then it is closed with H3_NO_ERROR. Waits for that.
     pub async fn shut_down(&self) {
-        self.shared.wish(Wish::AnnounceGoaway);
+        self.shared.order(Order::AnnounceGoaway);
         let (least, most) = GOAWAY_PAUSE;
         tokio::time::sleep(self.connection.rtt().clamp(least, most)).await;
-        self.shared.wish(Wish::Goaway);
+        self.shared.shut_down();
         self.ended().await;
     }
 }

@@ -9,7 +9,6 @@ use bytes::Buf;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method, Request, Response};
 use http_body::Body;
-use http3::Code;
 use tokio::task::AbortHandle;
 use tower_service::Service;
 
@@ -66,7 +65,7 @@ struct Unanswered {
 impl Drop for Unanswered {
     fn drop(&mut self) {
         if self.armed {
-            self.port.send(Part::Reset(Code::H3_INTERNAL_ERROR));
+            self.port.send(Part::Abort);
         }
     }
 }
@@ -147,8 +146,12 @@ pub struct EarlyHints {
 }
 
 impl EarlyHints {
-    /// Sends an interim response. Its status is 1xx and not 101; after the final head it is ignored.
-    pub fn send(&self, head: Response<()>) {
-        self.port.send(Part::Interim(head));
+    /// Sends an interim response. It is a hint: a client that does not take heads of its size gets the final one alone.
+    ///
+    /// # Errors
+    /// [`Error::Unsendable`] if its status is not 1xx, or 101; if the request is answered already; or if there were 8 before
+    /// it ([`http3::limits::INTERIM_RESPONSES`]). [`Error`] if the request is over.
+    pub fn send(&self, head: Response<()>) -> Result<(), Error> {
+        self.port.send_interim(head)
     }
 }

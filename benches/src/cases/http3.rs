@@ -89,7 +89,7 @@ impl Pair {
                 machine.send_response(NOW, stream, &response, false).expect("it is open");
                 machine.send_data(NOW, stream, &mut self.answer.clone(), true).expect("it is open");
             }
-            Event::Data { stream, data } => machine.data_consumed(stream, data.len() as u64),
+            Event::Data { stream, data } => machine.data_consumed(NOW, stream, data.len() as u64),
             other => {
                 black_box(other);
             }
@@ -150,7 +150,7 @@ fn content() -> Work {
             }
             while let Some(event) = server.poll_event() {
                 if let Event::Data { stream, data } = event {
-                    server.data_consumed(stream, data.len() as u64);
+                    server.data_consumed(NOW, stream, data.len() as u64);
                 }
             }
             while let Some(output) = server.poll_output() {

@@ -162,7 +162,7 @@ async fn theatre(request: Request) -> Response {
         let mut head = axum::http::Response::new(());
         *head.status_mut() = StatusCode::EARLY_HINTS;
         head.headers_mut().insert(header::LINK, HeaderValue::from_static("</a.css>; rel=preload"));
-        hints.send(head);
+        assert!(hints.send(head).is_ok());
     }
     ([("x-control", "a\u{80}b")], Body::new(WithTrailers(0))).into_response()
 }

@@ -5,7 +5,7 @@ use codec::Time;
 
 use super::model::{INFINITE, scaled};
 use super::settings::ONE;
-use super::{Bbr, Phase, Sample};
+use super::{Bbr, Phase, Sample, flight};
 use crate::Observed;
 use crate::arithmetic::mul_div;
 use crate::window::{MAXIMUM_WINDOW, minimum_window};
@@ -58,6 +58,11 @@ impl RoundOfLosses {
     /// There were marks, but no losses.
     pub(super) const fn is_marked(&self) -> bool {
         self.marked > 0 && self.marked == self.lost
+    }
+
+    /// What is left of a volume or rate when the share that was lost or marked is taken from it.
+    fn arrived(&self, value: u64) -> u64 {
+        mul_div(value, self.delivered, self.delivered.saturating_add(self.lost))
     }
 
     /// What is left of a volume or rate when what was marked counts as not delivered.
@@ -123,8 +128,7 @@ impl Bbr {
         self.undo.lost_packets = self.undo.lost_packets.saturating_add(observed.lost_packets);
         // A mark is never spurious.
         self.undo.is_armed &= marked == 0;
-        let sent_at = if observed.has_loss() { observed.lost_sent_at() } else { observed.acknowledged_sent_at() };
-        self.check_probe(observed.now, sent_at, lost, !observed.has_loss());
+        self.check_probe(observed, lost);
     }
 
     /// NoteLoss(), but for SaveStateUponLoss().
@@ -152,17 +156,27 @@ impl Bbr {
     }
 
     /// The rest of HandleLostPacket(): whether a probe went too high.
-    fn check_probe(&mut self, now: Time, sent_at: Time, size: u64, is_marked: bool) {
+    fn check_probe(&mut self, observed: &Observed, size: u64) {
         if !self.cycle.is_probe_sample {
             return;
         }
+        let sent_at = if observed.has_loss() { observed.lost_sent_at() } else { observed.acknowledged_sent_at() };
         let sent = self.flight.at(sent_at);
         let lost = self.lost.saturating_sub(sent.lost);
-        if self.is_inflight_too_high(lost, sent.in_flight) {
-            let in_flight = self.inflight_at_loss(sent.in_flight, lost, size);
-            self.handle_inflight_too_high(now, in_flight);
-            self.note_reduction(now, is_marked);
+        let in_flight = self.in_flight_when_sent(observed, sent_at).unwrap_or(sent.in_flight);
+        if self.is_inflight_too_high(lost, in_flight) {
+            let in_flight = self.inflight_at_loss(in_flight, lost, size);
+            self.handle_inflight_too_high(observed.now, in_flight);
+            self.note_reduction(observed.now, !observed.has_loss());
         }
+    }
+
+    /// What was in flight with a packet that left then, if recovery says it of one that left at about that time.
+    fn in_flight_when_sent(&self, observed: &Observed, sent_at: Time) -> Option<u64> {
+        let newest = observed.largest_acknowledged_sent_at?;
+        let apart = newest.saturating_since(sent_at).max(sent_at.saturating_since(newest));
+        let near = self.path.smoothed_rtt()? / flight::PARTS;
+        observed.delivery.map(|delivery| delivery.in_flight_when_sent).filter(|known| *known > 0 && apart <= near)
     }
 
     /// IsInflightTooHigh().
@@ -170,16 +184,14 @@ impl Bbr {
         lost > scaled(in_flight_when_sent, self.settings.loss_threshold)
     }
 
-    /// InflightAtLoss(): how much was in flight when losses crossed the threshold, in the midst of what was lost together; or
-    /// if they had crossed it long before, by how much there should have been less.
+    /// InflightAtLoss(): how much was in flight when losses crossed the threshold, in the midst of what was lost together. The
+    /// prefix of it that still fitted is no less than nothing and no more than all.
     fn inflight_at_loss(&self, in_flight: u64, lost: u64, size: u64) -> u64 {
         let before = in_flight.saturating_sub(size);
         let lost_before = lost.saturating_sub(size);
-        let allowed = scaled(before, self.settings.loss_threshold);
-        let unlost = ONE.saturating_sub(self.settings.loss_threshold);
-        let prefix = mul_div(allowed.saturating_sub(lost_before), ONE, unlost).min(size);
-        let excess = mul_div(lost_before.saturating_sub(allowed), ONE, unlost);
-        before.saturating_add(prefix).saturating_sub(excess)
+        let allowed = scaled(before, self.settings.loss_threshold).saturating_sub(lost_before);
+        let prefix = mul_div(allowed, ONE, ONE.saturating_sub(self.settings.loss_threshold));
+        before.saturating_add(prefix.min(size))
     }
 
     /// HandleInflightTooHigh().
@@ -225,21 +237,28 @@ impl Bbr {
             && round.has_losses
             && !self.phase.is_accelerating()
         {
-            self.lower_bounds(sample.now, round);
+            self.lower_bounds(sample.now, round, sample.is_held_back);
         }
     }
 
     /// InitLowerBounds() and LossLowerBounds().
-    fn lower_bounds(&mut self, now: Time, round: &RoundOfLosses) {
+    fn lower_bounds(&mut self, now: Time, round: &RoundOfLosses, is_held_back: bool) {
         if self.bw_shortterm == INFINITE {
             self.bw_shortterm = self.max_bw.best();
         }
         if self.inflight_shortterm == INFINITE {
             self.inflight_shortterm = self.limits.window;
         }
+        let (mut bandwidth, mut in_flight) =
+            (round.unmarked(self.latest.bandwidth), round.unmarked(self.latest.in_flight));
+        if is_held_back {
+            // What was delivered is what ProbeRTT let leave. The share that was lost is what the path took of it.
+            bandwidth = bandwidth.max(round.arrived(self.bw_shortterm));
+            in_flight = in_flight.max(round.arrived(self.inflight_shortterm));
+        }
         let beta = self.settings.beta;
-        self.bw_shortterm = round.unmarked(self.latest.bandwidth).max(scaled(self.bw_shortterm, beta));
-        self.inflight_shortterm = round.unmarked(self.latest.in_flight).max(scaled(self.inflight_shortterm, beta));
+        self.bw_shortterm = bandwidth.max(scaled(self.bw_shortterm, beta));
+        self.inflight_shortterm = in_flight.max(scaled(self.inflight_shortterm, beta));
         self.note_reduction(now, round.is_marked());
     }
 

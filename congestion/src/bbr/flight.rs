@@ -7,7 +7,7 @@ use codec::Time;
 /// Marks that are remembered. Each covers a sixteenth of a round trip, so the log reaches two round trips back.
 const MARKS: usize = 32;
 /// Parts of a round trip that one mark covers.
-const PARTS: u32 = 16;
+pub(super) const PARTS: u32 = 16;
 
 /// The draft remembers P.tx_in_flight and P.lost of each packet. A controller sees turns, not packets: it remembers of each
 /// sixteenth of a round trip what was lost before it and how much was in flight in it at most.

@@ -148,18 +148,30 @@ impl Bbr {
         self.limits.window = self.limits.window.max(self.limits.prior_window);
     }
 
-    /// C.is_cwnd_limited: the window was full at some point of the last round trip. A sender that has more to send leaves room
-    /// that is not worth a burst ([`Window::portion`]).
+    /// C.is_cwnd_limited: the window was full at some point of the last round trip.
     pub(super) const fn is_window_limited(&self) -> bool {
         self.limits.filled[0] || self.limits.filled[1]
     }
 
+    /// C.inflight before this turn, in bytes. Several turns told together say what was in flight before them and what was sent
+    /// meanwhile, which may be more than was ever in flight at once.
+    fn prior_in_flight(&self, observed: &Observed) -> u64 {
+        observed.prior_in_flight.min(self.limits.window.max(observed.bytes_in_flight))
+    }
+
+    /// Whether so much was in flight before this turn. A sender that has more to send leaves room that is not worth a burst
+    /// ([`Window::portion`]), or not enough for a datagram.
+    pub(super) fn has_reached(&self, observed: &Observed, volume: u64) -> bool {
+        let room = if observed.application_limited { self.datagram() } else { self.control().portion() };
+        self.prior_in_flight(observed).saturating_add(room.max(self.datagram())) > volume
+    }
+
     /// Takes in how much of the window was used since the last turn.
     pub(super) fn note_use_of_window(&mut self, observed: &Observed) {
-        let room = if observed.application_limited { self.datagram() } else { self.control().portion() };
-        let is_filled = observed.prior_in_flight.saturating_add(room.max(self.datagram())) >= self.limits.window;
-        self.limits.filled[0] |= is_filled;
-        self.limits.in_flight[0] = self.limits.in_flight[0].max(observed.prior_in_flight);
+        let in_flight = self.prior_in_flight(observed);
+        self.flight.on_sent(in_flight);
+        self.limits.in_flight[0] = self.limits.in_flight[0].max(in_flight);
+        self.limits.filled[0] |= !observed.application_limited && self.has_reached(observed, self.limits.window);
     }
 
     /// A round ended.
@@ -216,5 +228,5 @@ impl Bbr {
 
 /// The bandwidth that a rate was paced by, the other way round.
 pub(super) fn without_margin(pacing_rate: u64) -> u64 {
-    if pacing_rate == 0 { INFINITE } else { mul_div(pacing_rate, ONE, PACING_MARGIN).saturating_add(1) }
+    mul_div(pacing_rate, ONE, PACING_MARGIN).saturating_add(1)
 }

@@ -5,8 +5,10 @@ mod drain;
 mod flight;
 mod limits;
 mod model;
+mod phase;
 mod probe_bw;
 mod probe_rtt;
+mod sample;
 mod settings;
 mod startup;
 #[cfg(test)]
@@ -25,8 +27,10 @@ use crate::{
 use congestion::{Latest, LossRound, Undo};
 use flight::FlightLog;
 use model::{Aggregation, FullPipe, INFINITE, MaximumBandwidth, MinimumRtt, Rounds};
+pub use phase::Phase;
 use probe_bw::Cycle;
 use probe_rtt::{HeldBack, ProbeRtt};
+use sample::Sample;
 use settings::Settings;
 
 /// BBRv3, the draft's controller.
@@ -47,8 +51,8 @@ use settings::Settings;
 /// * Separate ranges lost (Startup's third criterion) are not told. A turn counts for as many as it can hold: one more than the
 ///   packets it acknowledged, at most the packets lost.
 /// * "In flight is no more than" looks at what a turn's acknowledgements left, "has reached" at what there was before them.
-/// * The controller is not told of sending. A flow was idle if nothing was in flight for a round trip, which the first
-///   acknowledgement afterwards shows; the pacing rate for a restart holds from the moment at which nothing is in flight. A
+/// * The controller is not told of sending. A flow was idle if it was limited by its application and nothing was told for a round
+///   trip before the packet left that is acknowledged now; the pacing rate for a restart holds from the moment at which nothing is known to be in flight. A
 ///   ProbeRTT that ended during the pause ends with the first acknowledgement.
 /// * Whether the application held the sender back is what recovery says of each packet (RS.is_app_limited); of a lost packet,
 ///   what it says of the newest one acknowledged.
@@ -57,6 +61,9 @@ use settings::Settings;
 ///
 /// # Choices
 ///
+/// * Losses of packets that ProbeRTT held back (sent in it, or in the round after) lower the short-term bounds by the share that
+///   was lost, or by beta if that is less; not to what was delivered, which is what ProbeRTT let leave. Otherwise a single loss
+///   then would halve the rate until the next probe.
 /// * A mark (ECN-CE) is a loss that arrived: marked bytes count as lost against the threshold, in Startup and while probing;
 ///   otherwise they are not part of what the round delivered, so the bounds fall by the share that was marked. The draft
 ///   demands that marks are treated as congestion and leaves open how. Packets are marked ECT(0).
@@ -116,44 +123,12 @@ pub struct Bbr {
     lost: u64,
     /// BBR.idle_restart.
     idle_restart: bool,
-    /// When nothing was in flight any more, while that lasts.
-    empty_since: Option<Time>,
+    last_turn: Time,
     /// RS.is_app_limited of the newest sample.
     is_application_limited: bool,
     untouched: Option<InitialConditions>,
     last_reduction: Option<Time>,
     events: Events,
-}
-
-/// BBR.state: where in the draft's state machine a flow is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Phase {
-    /// Doubles its rate each round, until the pipe is full.
-    Startup,
-    /// Sends at half the rate, until the queue that Startup made is gone.
-    Drain,
-    /// ProbeBW_DOWN: sends slower, until nothing waits and there is headroom.
-    Down,
-    /// ProbeBW_CRUISE: sends at the path's rate.
-    Cruise,
-    /// ProbeBW_REFILL: fills the pipe for one round, without the short-term bounds.
-    Refill,
-    /// ProbeBW_UP: sends faster, to find more.
-    Up,
-    /// Keeps half of the pipe empty, to measure the least RTT.
-    ProbeRtt,
-}
-
-impl Phase {
-    /// IsInAProbeBWState().
-    const fn is_probe_bw(self) -> bool {
-        matches!(self, Self::Down | Self::Cruise | Self::Refill | Self::Up)
-    }
-
-    /// IsProbingBW().
-    const fn is_accelerating(self) -> bool {
-        matches!(self, Self::Startup | Self::Refill | Self::Up)
-    }
 }
 
 /// The control parameters: C.cwnd and what it was, C.pacing_rate.
@@ -169,32 +144,6 @@ struct Limits {
     filled: [bool; 2],
     /// The most in flight of this round and the last, in bytes.
     in_flight: [u64; 2],
-}
-
-/// What a turn with acknowledgements says: the draft's rate sample, RS, and the connection's state as of it.
-#[derive(Clone, Copy, Debug)]
-struct Sample {
-    now: Time,
-    /// RS.newly_acked, in bytes.
-    newly_acked: u64,
-    /// When the newest of the packets was sent.
-    sent_at: Option<Time>,
-    /// RS.rtt.
-    rtt: Option<Duration>,
-    /// RS.delivery_rate, in bytes a second; 0 if the turn gave none.
-    rate: u64,
-    /// RS.delivered, in bytes.
-    delivered: u64,
-    /// RS.is_app_limited.
-    application_limited: bool,
-    /// RS.tx_in_flight, in bytes.
-    in_flight_when_sent: u64,
-    /// RS.lost, with what was marked, in bytes.
-    lost: u64,
-    /// C.inflight after these acknowledgements, in bytes.
-    in_flight: u64,
-    /// C.inflight before them.
-    prior_in_flight: u64,
 }
 
 impl Bbr {
@@ -232,7 +181,7 @@ impl Bbr {
         if snapshot.controller == Self::NAME {
             if let Some(bound) = snapshot.slow_start_threshold {
                 bbr.inflight_shortterm = bound;
-                bbr.bw_shortterm = limits::without_margin(snapshot.pacing_rate);
+                bbr.bw_shortterm = limits::without_margin(snapshot.pacing_rate).min(bandwidth);
             }
             bbr.phase = Phase::Cruise;
         }
@@ -268,7 +217,7 @@ impl Bbr {
             delivered: 0,
             lost: 0,
             idle_restart: false,
-            empty_since: None,
+            last_turn: now,
             is_application_limited: false,
             untouched: None,
             last_reduction: None,
@@ -317,28 +266,6 @@ impl Bbr {
 
     fn datagram(&self) -> u64 {
         u64::from(self.path.datagram_size())
-    }
-
-    /// The turn's rate sample.
-    fn sample(&self, observed: &Observed) -> Sample {
-        let sent = self.flight.at(observed.acknowledged_sent_at());
-        let delivery = observed.delivery.unwrap_or_default();
-        let in_flight_when_sent =
-            if delivery.in_flight_when_sent > 0 { delivery.in_flight_when_sent } else { sent.in_flight };
-        let held_back = observed.largest_acknowledged_sent_at.is_some_and(|sent_at| self.held_back.covers(sent_at));
-        Sample {
-            now: observed.now,
-            newly_acked: observed.acknowledged_bytes,
-            sent_at: observed.largest_acknowledged_sent_at,
-            rtt: observed.rtt_sample,
-            rate: delivery.rate,
-            delivered: delivery.delivered,
-            application_limited: self.is_application_limited || held_back,
-            in_flight_when_sent,
-            lost: delivery.lost.max(self.lost.saturating_sub(sent.lost)),
-            in_flight: observed.bytes_in_flight,
-            prior_in_flight: observed.prior_in_flight,
-        }
     }
 
     /// UpdateOnACK(): UpdateModelAndState() and the growth of the window.
@@ -392,7 +319,6 @@ impl Controller for Bbr {
         if let Some(delivery) = &observed.delivery {
             self.is_application_limited = delivery.application_limited;
         }
-        self.flight.on_sent(observed.prior_in_flight);
         self.note_use_of_window(observed);
         self.restart_from_idle(observed);
         self.on_congestion(observed);
@@ -408,7 +334,8 @@ impl Controller for Bbr {
         }
         self.bound_window();
         self.set_pacing_rate();
-        self.note_emptiness(observed);
+        self.pace_restart(observed);
+        self.last_turn = self.last_turn.max(observed.now);
         self.flight.end_turn(observed.now, self.lost, observed.bytes_in_flight, self.path.smoothed_rtt());
         self.window()
     }

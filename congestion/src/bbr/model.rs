@@ -119,7 +119,7 @@ impl FullPipe {
 /// BBR.extra_acked: how much more than the bandwidth explains is acknowledged at once, at most, of the last rounds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Aggregation {
-    pub(super) started_at: Time,
+    started_at: Time,
     delivered: u64,
     /// The most of each round, at the round's number.
     most: [u64; EXTRA_ACKED_ROUNDS],
@@ -129,6 +129,12 @@ pub(super) struct Aggregation {
 impl Aggregation {
     pub(super) const fn new(now: Time) -> Self {
         Self { started_at: now, delivered: 0, most: [0; EXTRA_ACKED_ROUNDS], round: 0 }
+    }
+
+    /// A pause ended then: what was delivered before it explains nothing.
+    pub(super) const fn restart(&mut self, now: Time) {
+        self.started_at = now;
+        self.delivered = 0;
     }
 
     /// UpdateACKAggregation(): a turn of that round acknowledged so many bytes, at a bandwidth and a window.

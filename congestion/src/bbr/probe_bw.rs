@@ -179,7 +179,7 @@ impl Bbr {
 
     /// IsTimeToGoDown().
     fn is_time_to_go_down(&mut self, sample: &Sample) -> bool {
-        if self.cycle.was_too_high && sample.prior_in_flight >= self.inflight_longterm {
+        if self.cycle.was_too_high && sample.has_reached_longterm {
             self.cycle.was_precautionary = true;
             return true;
         }

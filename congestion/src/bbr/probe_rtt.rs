@@ -102,30 +102,26 @@ impl Bbr {
     }
 
     /// HandleRestartFromIdle(), as far as the first turn after a pause can do it: the round trip that ended it began when the
-    /// first packet left.
+    /// first packet left. The application was the limit, and the turn before was a round trip and more earlier: so little or
+    /// nothing was in flight for a while, even if that was not told.
     pub(super) fn restart_from_idle(&mut self, observed: &Observed) {
         if observed.acknowledged_bytes == 0 {
             return;
         }
-        let Some(empty_since) = self.empty_since.take() else { return };
         let round_trip = observed.rtt_sample.unwrap_or(observed.rtt.smoothed);
         let left_at = observed.now.saturating_before(round_trip);
-        if left_at.saturating_since(empty_since) >= observed.rtt.smoothed {
+        let is_limited = observed.application_limited || self.is_application_limited;
+        if is_limited && left_at.saturating_since(self.last_turn) >= observed.rtt.smoothed {
             self.idle_restart = true;
-            self.aggregation.started_at = left_at;
+            self.aggregation.restart(left_at);
         }
     }
 
     /// If nothing is in flight any more, what leaves next is paced at exactly the bandwidth: SetPacingRateWithGain(1). In UP
     /// only if the application is the limit; where a turn acknowledges all that is in flight, it could not probe else.
-    pub(super) fn note_emptiness(&mut self, observed: &Observed) {
-        if observed.bytes_in_flight > 0 {
-            self.empty_since = None;
-            return;
-        }
-        self.empty_since = self.empty_since.or(Some(observed.now));
+    pub(super) fn pace_restart(&mut self, observed: &Observed) {
         let probes = self.phase == Phase::Up && !self.is_application_limited;
-        if self.phase.is_probe_bw() && observed.application_limited && !probes {
+        if observed.bytes_in_flight == 0 && observed.application_limited && self.phase.is_probe_bw() && !probes {
             self.set_pacing_rate_with_gain(ONE);
         }
     }

@@ -97,6 +97,14 @@ impl Connection {
 
     /// Sends an HTTP datagram for a request. It may be lost; how large it may be, the transport knows.
     pub fn send_datagram(&mut self, stream: StreamId, payload: Bytes) -> Result<(), SendDatagramError> {
+        let sent = self.try_send_datagram(stream, payload);
+        if sent.is_err() {
+            self.stats().datagrams.dropped += 1;
+        }
+        sent
+    }
+
+    fn try_send_datagram(&mut self, stream: StreamId, payload: Bytes) -> Result<(), SendDatagramError> {
         //= https://www.rfc-editor.org/rfc/rfc9297#section-2.1.1
         //# QUIC DATAGRAM frames MUST NOT be sent until the SETTINGS_H3_DATAGRAM setting
         //# has been both sent and received with a value of 1.

@@ -1,6 +1,6 @@
 //! How requests and the connection end (RFC 9114 §4.1.1, §5, §8).
 
-use codec::{Side, StreamId, Time};
+use codec::{Side, StreamId};
 
 use super::Connection;
 use super::exchange::{Exchanges, Hold, Receive, Send};
@@ -79,7 +79,7 @@ impl Connection {
     }
 
     /// The code with which we give up a request.
-    fn cancel_code(&self, key: usize) -> Code {
+    pub(super) fn cancel_code(&self, key: usize) -> Code {
         //= https://www.rfc-editor.org/rfc/rfc9114#section-4.1.1
         //# Servers MUST NOT use the H3_REQUEST_REJECTED error code for requests that were
         //# partially or fully processed.
@@ -144,26 +144,6 @@ impl Connection {
             self.outbox.push(Output::Close { code, reason });
             self.forget();
         }
-    }
-
-    /// Time has come for what [`Self::deadline`] said.
-    pub fn handle_deadline(&mut self, now: Time) {
-        self.now = now;
-        if self.next_check.is_none_or(|check| now < check) {
-            return;
-        }
-        let blocked_time = self.config.blocked_time;
-        let blocked = self.exchanges.iter().filter(|(_, exchange)| exchange.unsent > 0 && exchange.is_sending());
-        let overdue: Vec<usize> = blocked
-            .filter(|(_, exchange)| now.saturating_since(exchange.progress) >= blocked_time)
-            .map(|(key, _)| key)
-            .collect();
-        for key in overdue {
-            self.on_limit(Limit::BlockedTime);
-            self.end_exchange(key, Code::H3_REQUEST_CANCELLED, EndReason::Blocked);
-        }
-        let blocked = self.exchanges.iter().filter(|(_, exchange)| exchange.unsent > 0 && exchange.is_sending());
-        self.next_check = blocked.map(|(_, exchange)| exchange.progress + blocked_time).min();
     }
 }
 
@@ -297,6 +277,7 @@ impl Connection {
         self.pending = super::requests::Pending::default();
         self.early_priorities.clear();
         self.next_check = None;
+        self.feedback = super::feedback::Feedback::default();
         self.encoder = qpack::Encoder::new(qpack::EncoderConfig { max_table_capacity: 0, max_blocked_streams: 0 });
         self.decoder = qpack::Decoder::new(qpack::DecoderConfig {
             max_table_capacity: 0,

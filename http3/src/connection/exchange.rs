@@ -7,6 +7,8 @@ use codec::{StreamId, Time};
 use foldhash::fast::FixedState;
 use slab::Slab;
 
+use super::deadlines::Receipt;
+use crate::config::Config;
 use crate::frame::FrameReader;
 use crate::legality::Place;
 use crate::limits;
@@ -75,7 +77,7 @@ pub(super) struct Exchange {
     pub(super) send: Send,
     /// At a client: what was asked.
     pub(super) asked: Asked,
-    /// Interim responses that came.
+    /// Interim responses that came, or went.
     pub(super) interim: u8,
     /// Whether the application knows of it: it hears how it ends.
     pub(super) known: bool,
@@ -105,12 +107,14 @@ pub(super) struct Exchange {
     pub(super) unsent: u64,
     /// When it last took some, or `unsent` was zero.
     pub(super) progress: Time,
+    /// At a server: how long the request may still take to come.
+    pub(super) receipt: Receipt,
     /// Its number among all requests, for those that are cancelled too soon.
     pub(super) number: u64,
 }
 
 impl Exchange {
-    pub(super) fn new(stream: StreamId, number: u64, now: Time) -> Self {
+    pub(super) fn new(stream: StreamId, number: u64, now: Time, config: &Config) -> Self {
         Self {
             stream,
             receive: Receive::Head,
@@ -132,6 +136,7 @@ impl Exchange {
             sent: 0,
             unsent: 0,
             progress: now,
+            receipt: Receipt::new(now, config),
             number,
         }
     }

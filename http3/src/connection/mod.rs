@@ -17,7 +17,9 @@
 //! | `send.rs` | our half of a request stream |
 //! | `requests.rs` | requests of ours that wait for their stream |
 //! | `ending.rs` | how requests and the connection end |
+//! | `deadlines.rs` | what takes too long |
 //! | `datagrams.rs` | HTTP datagrams |
+//! | `feedback.rs` | when what our QPACK decoder says leaves |
 //! | `exchange.rs` | a request and its response, and the table of those that are open |
 //!
 //! **Whose bytes are where.** Bytes of DATA are handed out as slices and stay charged to the peer until
@@ -31,8 +33,10 @@
 
 mod control;
 mod datagrams;
+mod deadlines;
 mod ending;
 mod exchange;
+mod feedback;
 mod incoming;
 mod receive;
 mod requests;
@@ -59,6 +63,7 @@ use crate::settings::Settings;
 use crate::stats::{QpackLevels, Stats};
 
 use exchange::Exchanges;
+use feedback::Feedback;
 use incoming::Incoming;
 use requests::Pending;
 
@@ -96,6 +101,7 @@ pub struct Connection {
     ours: Ours,
     encoder: qpack::Encoder,
     decoder: qpack::Decoder,
+    feedback: Feedback,
     local: Settings,
     /// `None` until they arrive.
     peer: Option<Settings>,
@@ -111,7 +117,7 @@ pub struct Connection {
     glitches: Glitches,
     resets: RapidResets,
     early_priorities: VecDeque<(StreamId, Priority)>,
-    /// No response is given up as blocked before that.
+    /// Nothing is given up for taking too long before that.
     next_check: Option<Time>,
     stats: Option<Box<Stats>>,
 }
@@ -172,6 +178,7 @@ impl Connection {
             ours: Ours::default(),
             encoder: qpack::Encoder::new(config.encoder()),
             decoder: qpack::Decoder::new(config.decoder()),
+            feedback: Feedback::default(),
             local: config.settings(side == Side::Server),
             peer: None,
             pending: Pending::default(),
@@ -246,12 +253,11 @@ impl Connection {
     /// The next order to the transport.
     pub fn poll_output(&mut self) -> Option<Output> {
         if let Some(output) = self.outbox.poll() {
+            self.feedback.on_output(&output);
             return Some(output);
         }
         // Once a turn, so that what is said of several sections goes together.
-        let stream = self.ours.decoder.filter(|_| !self.closed)?;
-        let instructions = self.decoder.poll_instructions()?;
-        self.outbox.write(stream, instructions, false);
+        self.send_decoder_instructions();
         self.outbox.poll()
     }
 
@@ -265,11 +271,6 @@ impl Connection {
             }
         }
         Some(event)
-    }
-
-    /// When [`Self::handle_deadline`] should be called, if nothing happens before.
-    pub const fn deadline(&self) -> Option<Time> {
-        self.next_check
     }
 
     /// The peer's settings, once they came; before that, those that were remembered.

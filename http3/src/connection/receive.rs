@@ -50,7 +50,8 @@ impl Connection {
         }
         let number = self.resets.on_request();
         self.stats().requests += 1;
-        self.exchanges.insert(Exchange::new(stream, number, self.now));
+        let key = self.exchanges.insert(Exchange::new(stream, number, self.now, &self.config));
+        self.watch(key);
         Ok(())
     }
 
@@ -79,7 +80,11 @@ impl Connection {
             return Ok(());
         }
         exchange.fin = fin;
-        self.read_from(key, data)
+        let content = exchange.receive != Receive::Head;
+        exchange.receipt.on_bytes(self.now, data.len(), content, &self.config);
+        self.read_from(key, data)?;
+        self.watch(key);
+        Ok(())
     }
 
     /// Reads bytes that arrived, or holds them; then what is at the end of the stream, if they are the last.
@@ -167,6 +172,7 @@ impl Connection {
         let Some(exchange) = self.exchanges.get_mut(key) else { return Ok(Next::Rest) };
         let stream = exchange.stream;
         exchange.charged = exchange.charged.saturating_sub(data.len() as u64);
+        exchange.receipt.on_content(self.now, data.len());
         self.push_event(Event::Data { stream, data });
         Ok(Next::Read)
     }
@@ -242,6 +248,7 @@ impl Connection {
         exchange.asked = asked;
         exchange.content = request.content;
         exchange.receive = Receive::Content;
+        exchange.receipt.on_head(self.now, &self.config);
         if asked == Asked::Connect {
             let protocol = request.head.extensions().get::<Protocol>();
             exchange.receive = Receive::Tunnel;

@@ -160,7 +160,7 @@ impl Connection {
     ) -> Result<(), HeadError> {
         self.judge_protocol(head)?;
         let lines = message::request_lines(head)?;
-        let mut exchange = Exchange::new(stream, 0, self.now);
+        let mut exchange = Exchange::new(stream, 0, self.now, &self.config);
         exchange.receive = Receive::Head;
         exchange.known = true;
         exchange.asked = Asked::from(head.method());

@@ -10,6 +10,7 @@ use super::exchange::{Exchange, Send};
 use super::{Connection, put_grease_frame};
 use crate::error::Code;
 use crate::frame::{FrameType, HeadersPlace, put_frame_header};
+use crate::limits;
 use crate::message::{self, Asked, Content, HeadError, Lines};
 use crate::output::Event;
 use crate::priority::{Priority, PriorityParameters};
@@ -30,6 +31,8 @@ pub enum SendError {
     ContentLength,
     /// The response has no content: it is one to HEAD, or has status 204 or 304. Finish it.
     NoContent,
+    /// As many interim responses as a client has to take were sent already ([`limits::INTERIM_RESPONSES`]).
+    TooManyInterim,
     /// The peer has not said that it accepts this.
     Unsupported,
 }
@@ -43,6 +46,7 @@ impl fmt::Display for SendError {
             Self::Head(error) => error.fmt(f),
             Self::ContentLength => f.write_str("the content is not as long as Content-Length says"),
             Self::NoContent => f.write_str("this response has no content"),
+            Self::TooManyInterim => f.write_str("so many interim responses are too many"),
             Self::Unsupported => f.write_str("the peer has not said that it accepts this"),
         }
     }
@@ -61,11 +65,44 @@ impl Connection {
     pub fn send_informational(&mut self, now: Time, stream: StreamId, head: &Response<()>) -> Result<(), SendError> {
         self.now = now;
         let key = self.answerable(stream)?;
-        if !head.status().is_informational() {
-            return Err(HeadError::WrongStatus.into());
+        let lines = message::interim_lines(head)?;
+        let Some(exchange) = self.exchanges.get(key) else { return Err(SendError::Gone) };
+        if exchange.interim >= limits::INTERIM_RESPONSES {
+            return Err(SendError::TooManyInterim);
         }
-        self.put_section(key, &message::response_lines(head)?)?;
+        self.put_section(key, &lines)?;
+        if let Some(exchange) = self.exchanges.get_mut(key) {
+            exchange.interim += 1;
+        }
         Ok(())
+    }
+
+    /// What comes of a message that cannot be sent on, for this reason: the rest of it is not sent. The peer hears that it
+    /// is complete if it is, and otherwise that it is not.
+    pub fn conclude(&mut self, now: Time, stream: StreamId, error: SendError) {
+        self.now = now;
+        match error {
+            // The head is the whole of it.
+            SendError::NoContent => {
+                let _over = self.finish(now, stream);
+            }
+            // It is over, whoever ended it.
+            SendError::Gone | SendError::Finished => {}
+            SendError::Order
+            | SendError::Head(_)
+            | SendError::ContentLength
+            | SendError::TooManyInterim
+            | SendError::Unsupported => self.reset(stream, Code::H3_INTERNAL_ERROR),
+        }
+    }
+
+    /// The application has no end for what it sends: it failed. The peer's half goes on.
+    pub fn abort(&mut self, stream: StreamId) {
+        let code = match self.side {
+            Side::Server => Code::H3_INTERNAL_ERROR,
+            Side::Client => Code::H3_REQUEST_CANCELLED,
+        };
+        self.reset(stream, code);
     }
 
     /// The final response to a request. `end`: it has no content and no trailers.
@@ -211,13 +248,6 @@ impl Connection {
         self.free_if_over(key);
     }
 
-    /// The application took these bytes of [`Event::Data`], or let them go: credit may be returned to the peer.
-    pub fn data_consumed(&mut self, stream: StreamId, bytes: u64) {
-        if !self.closed {
-            self.outbox.consumed(stream, bytes);
-        }
-    }
-
     /// A response without content, by ourselves; the rest of the request is not read.
     pub(super) fn refuse_with_status(&mut self, key: usize, status: StatusCode) {
         let Some(exchange) = self.exchanges.get(key) else { return };
@@ -340,11 +370,7 @@ impl Connection {
             exchange.progress = self.now;
         }
         exchange.unsent = exchange.unsent.saturating_add(bytes);
-        // Only responses are given up: who uploads waits as long as it likes.
-        if self.side == Side::Server && bytes > 0 {
-            let check = self.now + self.config.blocked_time;
-            self.next_check = Some(self.next_check.map_or(check, |earlier| earlier.min(check)));
-        }
+        self.watch(key);
     }
 }
 

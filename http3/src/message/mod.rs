@@ -23,7 +23,7 @@ pub use content::Content;
 pub use lines::has_capsules;
 pub use request::{Protocol, RequestHead, decode_request};
 pub use response::{Asked, ResponseHead, decode_response};
-pub use write::{HeadError, Lines, request_lines, response_lines, trailer_lines};
+pub use write::{HeadError, Lines, interim_lines, request_lines, response_lines, trailer_lines};
 
 pub(crate) use content::content_length;
 

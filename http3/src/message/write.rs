@@ -106,6 +106,12 @@ pub fn request_lines(head: &Request<()>) -> Result<Lines<'_>, HeadError> {
     Ok(lines)
 }
 
+/// The lines of a response before the final one (1xx, not 101).
+pub fn interim_lines(head: &Response<()>) -> Result<Lines<'_>, HeadError> {
+    let lines = response_lines(head)?;
+    if head.status().is_informational() { Ok(lines) } else { Err(HeadError::WrongStatus) }
+}
+
 /// The lines of a response.
 pub fn response_lines(head: &Response<()>) -> Result<Lines<'_>, HeadError> {
     if head.status() == StatusCode::SWITCHING_PROTOCOLS {

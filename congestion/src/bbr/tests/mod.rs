@@ -1,6 +1,7 @@
 mod draft;
 mod formulas;
 mod hand_off;
+mod parts;
 mod path;
 
 use super::*;

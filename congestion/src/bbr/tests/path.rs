@@ -27,12 +27,6 @@ pub(super) struct Link {
     pub(super) policer: Option<u64>,
 }
 
-impl Link {
-    pub(super) fn bdp(&self) -> u64 {
-        self.rate * self.rtt.as_nanos() as u64 / 1_000_000_000
-    }
-}
-
 /// 10 Mbit/s, 40 ms: 50,000 bytes. The queue holds four times that.
 pub(super) const LINK: Link = Link {
     rate: 1_250_000,

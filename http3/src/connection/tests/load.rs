@@ -7,11 +7,11 @@ use http::{Request, Response};
 use super::*;
 use crate::limits;
 
-fn get() -> Request<()> {
+pub(super) fn get() -> Request<()> {
     Request::get("https://a.example/").body(()).unwrap()
 }
 
-fn hits(alone: &mut Alone, limit: Limit) -> u64 {
+pub(super) fn hits(alone: &mut Alone, limit: Limit) -> u64 {
     alone.machine.take_stats().map_or(0, |stats| stats.limit(limit))
 }
 

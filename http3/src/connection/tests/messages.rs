@@ -127,7 +127,7 @@ fn bytes_are_consumed_when_they_are_taken() {
     let mut server = server(&[&head, &frame(0, b"hello")], false);
     assert_eq!(server.consumed(bidi(0)), head.len() as u64 + 2, "what frames the data");
     assert_eq!(server.machine.held_bytes(), 0, "the data are with the application");
-    server.machine.data_consumed(bidi(0), 5);
+    server.machine.data_consumed(server.now, bidi(0), 5);
     server.drain();
     assert_eq!(server.consumed(bidi(0)), head.len() as u64 + 7);
 

@@ -2,14 +2,18 @@
 
 mod control;
 mod datagrams;
+mod feedback;
 mod load;
 mod matrix;
 mod messages;
 mod orderings;
 mod pair;
 mod random;
+mod refusals;
 mod shutdown;
+mod slow;
 mod streams;
+mod together;
 
 use bytes::{Bytes, BytesMut};
 use codec::{Direction, Side, StreamId, Time};

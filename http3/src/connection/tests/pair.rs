@@ -1,80 +1,80 @@
-//! Two machines over a transport of ordered streams: pieces of any length, streams in any order, credit now or later.
+//! [`Pair`]: two machines over a transport of ordered streams: pieces of any length, streams in any order, credit now or
+//! later.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
-use proptest::prelude::*;
 
 use super::*;
 use crate::grease::Grease;
-use crate::limits;
 
 /// One direction of a stream.
 #[derive(Default)]
-struct Pipe {
-    bytes: VecDeque<Bytes>,
-    fin: bool,
-    reset: Option<Code>,
+pub(super) struct Pipe {
+    pub(super) bytes: VecDeque<Bytes>,
+    pub(super) fin: bool,
+    pub(super) reset: Option<Code>,
     /// The receiver does not want it.
-    stop: Option<Code>,
+    pub(super) stop: Option<Code>,
     /// Whether its end was delivered.
-    over: bool,
+    pub(super) over: bool,
     /// Whether the receiver asked to stop, so that nothing is counted any more.
-    uncounted: bool,
-    delivered: u64,
-    consumed: u64,
+    pub(super) uncounted: bool,
+    pub(super) delivered: u64,
+    pub(super) consumed: u64,
 }
 
 impl Pipe {
-    fn pending(&self) -> usize {
+    pub(super) fn pending(&self) -> usize {
         self.bytes.iter().map(Bytes::len).sum()
     }
 }
 
 /// An end: the machine, its streams' sending halves, and its application.
-struct End {
-    machine: Connection,
+pub(super) struct End {
+    pub(super) machine: Connection,
     /// What this end sends.
-    pipes: BTreeMap<StreamId, Pipe>,
-    opened: [u64; 2],
+    pub(super) pipes: BTreeMap<StreamId, Pipe>,
+    pub(super) opened: [u64; 2],
     /// Streams of the peer that were reported, by direction.
-    reported: [u64; 2],
-    events: Vec<Event>,
+    pub(super) reported: [u64; 2],
+    pub(super) events: Vec<Event>,
     /// Bytes to be sent, by stream, with whether trailers follow.
-    bodies: BTreeMap<StreamId, (Bytes, bool)>,
+    pub(super) bodies: BTreeMap<StreamId, (Bytes, bool)>,
     /// The same for requests that have no stream yet.
-    waiting: BTreeMap<crate::RequestKey, (Bytes, bool)>,
+    pub(super) waiting: BTreeMap<crate::RequestKey, (Bytes, bool)>,
     /// What came.
-    received: BTreeMap<StreamId, Vec<u8>>,
-    trailers: BTreeMap<StreamId, HeaderMap>,
-    finished: Vec<StreamId>,
-    ended: Vec<(StreamId, EndReason)>,
-    interim: u32,
-    datagrams: VecDeque<Bytes>,
+    pub(super) received: BTreeMap<StreamId, Vec<u8>>,
+    pub(super) trailers: BTreeMap<StreamId, HeaderMap>,
+    pub(super) finished: Vec<StreamId>,
+    pub(super) ended: Vec<(StreamId, EndReason)>,
+    pub(super) interim: u32,
+    pub(super) datagrams: VecDeque<Bytes>,
 }
 
-struct Pair {
-    ends: [End; 2],
-    now: Time,
-    chance: Grease,
+pub(super) struct Pair {
+    pub(super) ends: [End; 2],
+    pub(super) now: Time,
+    pub(super) chance: Grease,
     /// Bytes that a delivery has at most.
-    longest: u64,
+    pub(super) longest: u64,
     /// Streams whose bytes are not delivered for now.
-    withheld: Vec<StreamId>,
+    pub(super) withheld: Vec<StreamId>,
     /// Whether the server only takes requests, and answers nothing.
-    mute: bool,
+    pub(super) mute: bool,
+    /// How often something left an end: at least a datagram each time.
+    pub(super) turns: [u64; 2],
 }
 
-const CLIENT: usize = 0;
-const SERVER: usize = 1;
+pub(super) const CLIENT: usize = 0;
+pub(super) const SERVER: usize = 1;
 
-fn trailers() -> HeaderMap {
+pub(super) fn trailers() -> HeaderMap {
     HeaderMap::from_iter([(http::HeaderName::from_static("x-sum"), HeaderValue::from_static("42"))])
 }
 
 impl End {
-    fn new(machine: Connection) -> Self {
+    pub(super) fn new(machine: Connection) -> Self {
         Self {
             machine,
             pipes: BTreeMap::new(),
@@ -93,7 +93,7 @@ impl End {
     }
 
     /// Sends as much as there is room for.
-    fn push_bodies(&mut self, now: Time) {
+    pub(super) fn push_bodies(&mut self, now: Time) {
         let streams: Vec<StreamId> = self.bodies.keys().copied().collect();
         for stream in streams {
             let (data, with_trailers) = self.bodies.get_mut(&stream).unwrap();
@@ -118,11 +118,11 @@ impl End {
 }
 
 impl Pair {
-    fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         Self::with(seed, Config { enable_connect_protocol: true, ..Config::default() })
     }
 
-    fn with(seed: u64, config: Config) -> Self {
+    pub(super) fn with(seed: u64, config: Config) -> Self {
         let mut chance = Grease::new(seed);
         let client = Connection::client(config.clone(), chance.next());
         let server = Connection::server(config, chance.next());
@@ -134,11 +134,12 @@ impl Pair {
             longest,
             withheld: Vec::new(),
             mute: false,
+            turns: [0; 2],
         }
     }
 
     /// Carries out what a machine wants, and lets its application act, until there is nothing more.
-    fn settle(&mut self, side: usize) {
+    pub(super) fn settle(&mut self, side: usize) {
         loop {
             let now = self.now;
             let end = &mut self.ends[side];
@@ -147,6 +148,8 @@ impl Pair {
             if events.is_empty() && outputs.is_empty() {
                 return;
             }
+            let leaves = |output: &Output| !matches!(output, Output::Open(_) | Output::Consumed { .. });
+            self.turns[side] += u64::from(outputs.iter().any(leaves));
             for output in outputs {
                 self.carry_out(side, output);
             }
@@ -157,7 +160,7 @@ impl Pair {
         }
     }
 
-    fn carry_out(&mut self, side: usize, output: Output) {
+    pub(super) fn carry_out(&mut self, side: usize, output: Output) {
         let now = self.now;
         let own = if side == CLIENT { Side::Client } else { Side::Server };
         match output {
@@ -200,14 +203,14 @@ impl Pair {
         }
     }
 
-    fn on_event(&mut self, side: usize, event: Event) {
+    pub(super) fn on_event(&mut self, side: usize, event: Event) {
         let now = self.now;
         let mute = self.mute;
         let end = &mut self.ends[side];
         match &event {
             Event::Data { stream, data } => {
                 end.received.entry(*stream).or_default().extend_from_slice(data);
-                end.machine.data_consumed(*stream, data.len() as u64);
+                end.machine.data_consumed(now, *stream, data.len() as u64);
             }
             Event::Request { stream, head, .. } if !mute => {
                 let stream = *stream;
@@ -248,7 +251,7 @@ impl Pair {
     }
 
     /// Delivers one piece of one stream of one direction. Whether there was any.
-    fn step(&mut self) -> bool {
+    pub(super) fn step(&mut self) -> bool {
         let mut ready: Vec<(usize, StreamId)> = Vec::new();
         for (side, end) in self.ends.iter().enumerate() {
             ready.extend(
@@ -303,7 +306,7 @@ impl Pair {
     }
 
     /// What is held is charged, always.
-    fn check_accounts(&self) {
+    pub(super) fn check_accounts(&self) {
         for side in [CLIENT, SERVER] {
             let charged: u64 = self.ends[1 - side]
                 .pipes
@@ -315,13 +318,26 @@ impl Pair {
         }
     }
 
-    fn run(&mut self) {
+    /// Until nothing more is to be done, and later, when what may wait a moment is due.
+    pub(super) fn run(&mut self) {
+        self.run_now();
+        while let Some(due) = self.ends.iter().filter_map(|end| end.machine.feedback.due()).min() {
+            self.now = self.now.max(due);
+            for side in [CLIENT, SERVER] {
+                self.ends[side].machine.handle_deadline(self.now);
+            }
+            self.run_now();
+        }
+    }
+
+    /// Until nothing more is to be done now.
+    pub(super) fn run_now(&mut self) {
         self.settle(CLIENT);
         self.settle(SERVER);
         while self.step() {}
     }
 
-    fn request(&mut self, head: Request<()>, body: Option<(Bytes, bool)>) -> crate::RequestKey {
+    pub(super) fn request(&mut self, head: Request<()>, body: Option<(Bytes, bool)>) -> crate::RequestKey {
         let key = self.ends[CLIENT].machine.request(head, body.is_none()).unwrap();
         if let Some(body) = body {
             self.ends[CLIENT].waiting.insert(key, body);
@@ -330,7 +346,7 @@ impl Pair {
     }
 
     /// A stream of the peer opens all before it, as in QUIC.
-    fn report(&mut self, to: usize, stream: StreamId) {
+    pub(super) fn report(&mut self, to: usize, stream: StreamId) {
         let own = if to == CLIENT { Side::Client } else { Side::Server };
         let end = &mut self.ends[to];
         let reported = &mut end.reported[usize::from(stream.direction() == Direction::Unidirectional)];
@@ -341,7 +357,7 @@ impl Pair {
     }
 
     /// Nothing of any request is left, and everything that came is consumed.
-    fn check_nothing_is_left(&self) {
+    pub(super) fn check_nothing_is_left(&self) {
         for end in &self.ends {
             let left: Vec<_> = end.machine.exchanges.iter().map(|(_, exchange)| exchange).collect();
             assert!(left.is_empty(), "{left:?}");
@@ -359,276 +375,10 @@ impl Pair {
 }
 
 /// The content of an answer.
-fn answer(stream: StreamId, length: usize) -> Bytes {
+pub(super) fn answer(stream: StreamId, length: usize) -> Bytes {
     (0..length).map(|index| (index as u64).wrapping_mul(31).wrapping_add(stream.index()) as u8).collect()
 }
 
-fn asking(length: usize) -> Request<()> {
+pub(super) fn asking(length: usize) -> Request<()> {
     Request::get("https://a.example/").header("x-answer", length.to_string()).body(()).unwrap()
-}
-
-#[test]
-fn requests_and_responses_arrive_as_they_were_sent() {
-    let mut pair = Pair::new(1);
-    let upload = Bytes::from(vec![9; 100_000]);
-    let head = Request::post("https://a.example/upload?x=1")
-        .header("x-answer", "100001")
-        .header("x-interim", "3")
-        .header("cookie", "a=1")
-        .header("authorization", "secret")
-        .body(())
-        .unwrap();
-    pair.request(head, Some((upload.clone(), true)));
-    pair.run();
-    let [client, server] = &pair.ends;
-    let Some(Event::Request { head, .. }) = server.events.iter().find(|event| name(event) == "request") else {
-        panic!()
-    };
-    assert_eq!((head.method(), head.uri().to_string().as_str()), (&Method::POST, "https://a.example/upload?x=1"));
-    assert_eq!(
-        (&head.headers()["cookie"], &head.headers()["authorization"]),
-        (&HeaderValue::from_static("a=1"), &HeaderValue::from_static("secret"))
-    );
-    assert_eq!(server.received[&bidi(0)], upload);
-    assert_eq!(server.trailers[&bidi(0)], trailers());
-    assert_eq!(client.interim, 3);
-    assert_eq!(client.received[&bidi(0)], answer(bidi(0), 100_001));
-    assert_eq!(client.trailers[&bidi(0)], trailers());
-    assert_eq!((client.finished.len(), server.finished.len()), (1, 1));
-    pair.check_nothing_is_left();
-}
-
-#[test]
-fn nothing_is_left_of_ten_thousand_requests() {
-    let mut pair = Pair::new(2);
-    for round in 0..100 {
-        for index in 0..100 {
-            pair.request(asking((round * index) % 300), None);
-        }
-        pair.run();
-        pair.check_nothing_is_left();
-        for end in &mut pair.ends {
-            // A transport forgets streams that are over; what was told is of no use here.
-            end.pipes.retain(|_, pipe| !pipe.over);
-            end.events.clear();
-            end.received.clear();
-            end.trailers.clear();
-        }
-    }
-    assert_eq!(pair.ends[CLIENT].finished.len(), 10_000);
-    assert!(pair.ends.iter().all(|end| end.ended.is_empty()));
-    let [(client, _), (server, decoder)] = [CLIENT, SERVER].map(|side| pair.ends[side].machine.qpack_stats());
-    assert_eq!((client.sections, decoder.sections), (10_000, 10_000));
-    assert!(server.dynamic_lines > 5000, "the dynamic tables are used: {}", server.dynamic_lines);
-}
-
-#[test]
-fn sections_that_wait_for_the_encoder_stream_stay_charged() {
-    let mut pair = Pair::with(3, Config { grease: false, ..Config::default() });
-    pair.request(asking(0), None);
-    pair.run();
-    // Now both tables are in use; the client's encoder stream is held up.
-    pair.withheld = vec![uni(Side::Client, 1)];
-    for index in 0..8 {
-        let mut head = asking(index);
-        *head.uri_mut() = format!("https://a.example/some/path/that/is/asked/for/again/{}", index / 4).parse().unwrap();
-        pair.request(head, Some((Bytes::from(vec![7; 1000]), false)));
-    }
-    pair.run();
-    let before = pair.ends[SERVER].finished.len();
-    let held = pair.ends[SERVER].machine.held_bytes();
-    assert!(before < 9 && held > 1000, "some wait: {before} did not, {held} bytes are held");
-    let charged: u64 = pair.ends[CLIENT].pipes.values().map(|pipe| pipe.delivered - pipe.consumed).sum();
-    assert!(charged >= held);
-    pair.withheld.clear();
-    pair.run();
-    assert_eq!((pair.ends[CLIENT].finished.len(), pair.ends[SERVER].finished.len()), (9, 9));
-    assert!(pair.ends[SERVER].received.values().all(|content| content.len() == 1000));
-    pair.check_nothing_is_left();
-}
-
-#[test]
-fn waiting_streams_can_be_given_up() {
-    let mut pair = Pair::with(4, Config { grease: false, ..Config::default() });
-    pair.request(asking(0), None);
-    pair.run();
-    pair.withheld = vec![uni(Side::Client, 1)];
-    for _ in 0..4 {
-        let mut head = asking(7);
-        *head.uri_mut() = "https://a.example/asked/for/again".parse().unwrap();
-        pair.request(head, Some((Bytes::from(vec![7; 500]), false)));
-    }
-    pair.run();
-    assert!(pair.ends[SERVER].machine.held_bytes() > 500);
-    for index in 1..5 {
-        pair.ends[CLIENT].machine.cancel(bidi(index));
-    }
-    pair.run();
-    assert_eq!(pair.ends[SERVER].machine.held_bytes(), 0);
-    pair.withheld.clear();
-    pair.request(asking(3), None);
-    pair.run();
-    pair.check_nothing_is_left();
-    assert_eq!(pair.ends[CLIENT].received[&bidi(5)], answer(bidi(5), 3));
-}
-
-#[test]
-fn a_tunnel_carries_bytes_and_datagrams_both_ways() {
-    let mut pair = Pair::new(5);
-    pair.run();
-    let head =
-        Request::connect("https://a.example/x").extension(crate::message::Protocol::CONNECT_UDP).body(()).unwrap();
-    pair.ends[CLIENT].machine.request(head, false).unwrap();
-    pair.run();
-    let stream = bidi(0);
-    for (side, bytes) in [(CLIENT, &b"to the server"[..]), (SERVER, b"to the client")] {
-        let now = pair.now;
-        let machine = &mut pair.ends[side].machine;
-        machine.send_data(now, stream, &mut Bytes::from_static(bytes), false).unwrap();
-        machine.send_datagram(stream, Bytes::from_static(bytes)).unwrap();
-    }
-    pair.run();
-    for side in [CLIENT, SERVER] {
-        let datagram = pair.ends[side].datagrams.pop_front().unwrap();
-        let now = pair.now;
-        pair.ends[1 - side].machine.handle_datagram(now, datagram);
-        pair.settle(1 - side);
-    }
-    assert_eq!(pair.ends[SERVER].received[&stream], b"to the server");
-    assert_eq!(pair.ends[CLIENT].received[&stream], b"to the client");
-    assert!(pair.ends.iter().all(|end| end.events.iter().any(|event| name(event) == "datagram")));
-    for side in [CLIENT, SERVER] {
-        let now = pair.now;
-        pair.ends[side].machine.finish(now, stream).unwrap();
-    }
-    pair.run();
-    pair.check_nothing_is_left();
-    let accepted = |end: &mut End| end.machine.take_stats().unwrap().tunnels(crate::stats::Tunnel::ConnectUdp).accepted;
-    assert!(pair.ends.iter_mut().all(|end| accepted(end) == 1));
-}
-
-#[test]
-fn a_shutdown_loses_no_request() {
-    for seed in 0..50 {
-        let mut pair = Pair::new(seed);
-        for index in 0..20 {
-            pair.request(asking(index * 50), None);
-        }
-        pair.settle(CLIENT);
-        pair.settle(SERVER);
-        for _ in 0..seed * 3 {
-            pair.step();
-        }
-        pair.ends[SERVER].machine.announce_goaway();
-        pair.settle(SERVER);
-        for _ in 0..seed {
-            pair.step();
-        }
-        pair.ends[SERVER].machine.goaway();
-        pair.run();
-        let [client, server] = &pair.ends;
-        let retried = client.ended.iter().filter(|(_, reason)| reason.may_be_retried()).count();
-        assert_eq!(client.ended.len(), retried, "nothing else ends");
-        assert_eq!(client.finished.len() + retried, 20, "seed {seed}");
-        assert_eq!(server.finished.len(), client.finished.len());
-        for end in &pair.ends {
-            assert_eq!(end.events.iter().filter(|event| name(event) == "drained").count(), 1, "seed {seed}");
-        }
-        pair.check_nothing_is_left();
-    }
-}
-
-#[test]
-fn a_client_that_takes_nothing_is_given_up() {
-    let mut pair = Pair::new(6);
-    for _ in 0..20 {
-        pair.request(asking(1_000_000), None);
-    }
-    pair.withheld = (0..20).map(bidi).collect();
-    // Requests go, responses do not: nothing but what a transport without credit would hold.
-    pair.settle(CLIENT);
-    pair.settle(SERVER);
-    let heads: Vec<(StreamId, Vec<Bytes>)> =
-        pair.ends[CLIENT].pipes.iter().map(|(stream, pipe)| (*stream, pipe.bytes.iter().cloned().collect())).collect();
-    for (stream, pieces) in heads {
-        if stream.direction() == Direction::Bidirectional {
-            let now = pair.now;
-            pair.ends[SERVER].machine.handle_data(now, stream, pieces.concat().into(), true);
-            pair.ends[CLIENT].pipes.get_mut(&stream).unwrap().delivered += pieces.concat().len() as u64;
-            pair.settle(SERVER);
-        }
-    }
-    let held: usize = pair.ends[SERVER].pipes.values().map(Pipe::pending).sum();
-    assert!(held as u64 <= 20 * (limits::BLOCKED_STREAM + 512) + 4096, "{held}");
-    pair.now += limits::BLOCKED_TIME;
-    let now = pair.now;
-    pair.ends[SERVER].machine.handle_deadline(now);
-    pair.settle(SERVER);
-    assert_eq!(pair.ends[SERVER].ended.len(), 20);
-    assert_eq!(pair.ends[SERVER].machine.open_requests(), 0);
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
-
-    #[test]
-    fn any_order_and_any_pieces_give_the_same(
-        seed: u64,
-        requests in proptest::collection::vec((0_usize..5000, proptest::option::of(0_usize..5000), 0_u8..4, any::<bool>()), 1..12),
-        cancelled in proptest::collection::vec((0_u64..12, any::<bool>(), 0_usize..200), 0..4),
-        withheld in proptest::option::of(0_u64..3),
-    ) {
-        let mut pair = Pair::new(seed);
-        pair.longest = 1 + seed % 700;
-        pair.withheld.extend(withheld.map(|index| uni(Side::Client, index)));
-        for (length, upload, interim, head_only) in &requests {
-            let method = match (head_only, upload) {
-                (true, None) => Method::HEAD,
-                (_, None) => Method::GET,
-                _ => Method::PUT,
-            };
-            let head = Request::builder()
-                .method(method)
-                .uri(format!("https://a.example/{}", length % 7))
-                .header("x-answer", length.to_string())
-                .header("x-interim", interim.to_string())
-                .header("user-agent", "quicast tests")
-                .body(())
-                .unwrap();
-            pair.request(head, upload.map(|length| (Bytes::from(vec![length as u8; length]), length % 2 == 1)));
-        }
-        pair.settle(CLIENT);
-        pair.settle(SERVER);
-        for (index, by_client, after) in cancelled {
-            for _ in 0..after {
-                pair.step();
-            }
-            let side = if by_client { CLIENT } else { SERVER };
-            pair.ends[side].machine.cancel(bidi(index));
-            pair.ends[side].bodies.remove(&bidi(index));
-            pair.settle(side);
-        }
-        pair.run();
-        pair.withheld.clear();
-        pair.run();
-        pair.check_nothing_is_left();
-        let [client, server] = &pair.ends;
-        for (index, (length, upload, _, head_only)) in requests.iter().enumerate() {
-            let stream = bidi(index as u64);
-            // What was complete is right.
-            if client.finished.contains(&stream) {
-                let expected = if *head_only && upload.is_none() { 0 } else { *length };
-                prop_assert_eq!(client.received.get(&stream).map_or(0, Vec::len), expected);
-                prop_assert_eq!(client.received.get(&stream).cloned().unwrap_or_default(), answer(stream, expected));
-                prop_assert_eq!(client.trailers.contains_key(&stream), expected % 2 == 1);
-            }
-            if server.finished.contains(&stream) {
-                prop_assert_eq!(server.received.get(&stream).map_or(0, Vec::len), upload.unwrap_or(0));
-            }
-        }
-        pair.now += Duration::from_secs(60);
-        let now = pair.now;
-        pair.ends[SERVER].machine.handle_deadline(now);
-        prop_assert_eq!(pair.ends[SERVER].machine.deadline(), None);
-    }
 }

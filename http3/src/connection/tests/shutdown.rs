@@ -172,7 +172,7 @@ fn nothing_is_kept_and_nothing_happens_after_the_end() {
             alone.machine.handle_stop_sending(alone.now, uni(side, 0), 0);
             alone.machine.handle_datagram(alone.now, Bytes::new());
             alone.machine.handle_opened(alone.now, Opening::Control, uni(side, 0));
-            alone.machine.data_consumed(bidi(0), 5);
+            alone.machine.data_consumed(alone.now, bidi(0), 5);
             alone.machine.goaway();
             alone.machine.announce_goaway();
             assert_eq!(alone.machine.request(get(), true), Err(RequestError::Closed));

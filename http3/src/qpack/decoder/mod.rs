@@ -306,8 +306,14 @@ impl Decoder {
         }
     }
 
-    /// Bytes for the decoder stream, in order; to be taken whole. Call it once a turn: what it says of insertions is
-    /// put together then.
+    /// How many bytes [`Self::poll_instructions`] would return now, or a few less; zero if it would return nothing.
+    pub fn instruction_bytes(&self) -> usize {
+        let increment = self.table.inserted() > self.known_received_count;
+        self.instructions.len() + usize::from(increment)
+    }
+
+    /// Bytes for the decoder stream, in order; to be taken whole. Call it once a turn, or later: what it says of
+    /// insertions is put together then.
     pub fn poll_instructions(&mut self) -> Option<Bytes> {
         let increment = self.table.inserted().saturating_sub(self.known_received_count);
         if increment > 0 {

@@ -3,6 +3,8 @@
 //! As at the edge of a stream ([`crate::port`]): two bounded queues and the wakers of who waits. What is received stays
 //! charged to the peer until the application takes it; what is to be sent waits here while there is no room.
 
+mod actor;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -11,6 +13,8 @@ use bytes::Bytes;
 use codec::StreamId;
 use http::{HeaderMap, Response};
 use http3::Priority;
+use http3::limits::INTERIM_RESPONSES;
+use http3::message::interim_lines;
 use parking_lot::Mutex;
 
 use super::bell::{Bell, Source};
@@ -34,8 +38,8 @@ pub(crate) enum Part {
     Trailers(HeaderMap),
     /// The end.
     End,
-    /// No end: it is given up with this code.
-    Reset(http3::Code),
+    /// No end: it failed.
+    Abort,
 }
 
 /// What came of the peer's message after its head.
@@ -58,6 +62,8 @@ pub(crate) struct Wishes {
     pub(crate) priority: Option<Priority>,
     /// Datagrams to send.
     pub(crate) datagrams: VecDeque<Bytes>,
+    /// How many had to go for them.
+    pub(crate) datagrams_dropped: u64,
 }
 
 /// See the module.
@@ -84,6 +90,10 @@ struct State {
     datagram_reader: Option<Waker>,
     outgoing: VecDeque<Part>,
     outgoing_bytes: usize,
+    /// Interim heads that were taken for sending.
+    interim_sent: u8,
+    /// The final head was.
+    answered: bool,
     /// Nothing more is taken.
     send_over: Option<Error>,
     /// Somebody wants the bytes of a CONNECT request.
@@ -119,8 +129,6 @@ impl ExchangePort {
             self.bell.ring(Source::Exchange(stream));
         }
     }
-
-    // ── The application's side ───────────────────────────────────────────────────────────────────────────────────
 
     /// The next head before the final one, or the final one.
     pub(crate) fn poll_head(&self, context: &mut Context<'_>) -> Poll<Result<Response<()>, Error>> {
@@ -269,9 +277,32 @@ impl ExchangePort {
     pub(crate) fn send(&self, part: Part) {
         let mut state = self.state.lock();
         if state.send_over.is_none() {
+            state.answered |= matches!(part, Part::Head(..));
             state.outgoing.push_back(part);
             self.tell(state);
         }
+    }
+
+    /// Sends a head before the final one.
+    ///
+    /// # Errors
+    /// If it is none, comes too late, or there were [`INTERIM_RESPONSES`] before it.
+    pub(crate) fn send_interim(&self, head: Response<()>) -> Result<(), Error> {
+        interim_lines(&head).map_err(|_| Error::Unsendable("an interim response has status 1xx, and not 101"))?;
+        let mut state = self.state.lock();
+        if let Some(error) = &state.send_over {
+            return Err(error.clone());
+        }
+        if state.answered {
+            return Err(Error::Unsendable("the request is answered already"));
+        }
+        if state.interim_sent == INTERIM_RESPONSES {
+            return Err(Error::Unsendable("so many interim responses are too many"));
+        }
+        state.interim_sent += 1;
+        state.outgoing.push_back(Part::Interim(head));
+        self.tell(state);
+        Ok(())
     }
 
     /// Sends a datagram; the oldest that waits goes when there are too many.
@@ -279,6 +310,7 @@ impl ExchangePort {
         let mut state = self.state.lock();
         if state.wishes.datagrams.len() >= DATAGRAMS {
             state.wishes.datagrams.pop_front();
+            state.wishes.datagrams_dropped += 1;
         }
         state.wishes.datagrams.push_back(payload);
         self.tell(state);
@@ -296,116 +328,6 @@ impl ExchangePort {
         state.datagram_reader = Some(context.waker().clone());
         Poll::Pending
     }
-
-    // ── The actor's side ─────────────────────────────────────────────────────────────────────────────────────────
-
-    /// The exchange has its stream. Says whether the application did something before.
-    pub(crate) fn begin(&self, stream: StreamId) -> bool {
-        let mut state = self.state.lock();
-        state.stream = Some(stream);
-        !state.outgoing.is_empty() || state.wishes.cancel || state.wishes.stop || state.wishes.priority.is_some()
-    }
-
-    /// Whether nothing more comes, and all that came was taken.
-    pub(crate) fn is_over(&self) -> bool {
-        let state = self.state.lock();
-        state.end.is_some() && state.incoming.is_empty()
-    }
-
-    /// The actor looks: it will be told of anything later again.
-    pub(crate) fn take_wishes(&self) -> Wishes {
-        let mut state = self.state.lock();
-        state.listed = false;
-        std::mem::take(&mut state.wishes)
-    }
-
-    /// The next part to send.
-    pub(crate) fn next_part(&self) -> Option<Part> {
-        let mut state = self.state.lock();
-        let part = state.outgoing.pop_front()?;
-        if let Part::Data(data) = &part {
-            state.outgoing_bytes -= data.len();
-            let writer = if state.outgoing_bytes < WRITE_BUFFER { state.writer.take() } else { None };
-            drop(state);
-            if let Some(writer) = writer {
-                writer.wake();
-            }
-        }
-        Some(part)
-    }
-
-    /// What there was no room for: it goes first next time.
-    pub(crate) fn put_back(&self, data: Bytes) {
-        let mut state = self.state.lock();
-        state.outgoing_bytes += data.len();
-        state.outgoing.push_front(Part::Data(data));
-    }
-
-    /// A head came.
-    pub(crate) fn give_head(&self, head: Response<()>, interim: bool) {
-        let mut state = self.state.lock();
-        if interim {
-            state.interim.push_back(head);
-        } else {
-            state.head = Some(head);
-        }
-        wake(state);
-    }
-
-    /// Something of the message came. Returns the bytes that nobody wants.
-    pub(crate) fn give(&self, piece: Piece) -> u64 {
-        let mut state = self.state.lock();
-        let bytes = if let Piece::Data(data) = &piece { data.len() } else { 0 };
-        if state.end.is_some() {
-            return bytes as u64;
-        }
-        state.incoming_bytes += bytes;
-        state.incoming.push_back(piece);
-        wake(state);
-        0
-    }
-
-    /// A datagram came. Says whether an older one had to go for it.
-    pub(crate) fn give_datagram(&self, payload: Bytes) -> bool {
-        let mut state = self.state.lock();
-        let full = state.datagrams.len() >= DATAGRAMS;
-        if full {
-            state.datagrams.pop_front();
-        }
-        state.datagrams.push_back(payload);
-        let reader = state.datagram_reader.take();
-        drop(state);
-        if let Some(reader) = reader {
-            reader.wake();
-        }
-        full
-    }
-
-    /// The peer's message is over: complete, or not.
-    pub(crate) fn end(&self, end: Result<(), Error>) {
-        let mut state = self.state.lock();
-        if state.end.is_none() {
-            state.end = Some(end);
-        }
-        let reader = state.datagram_reader.take();
-        wake(state);
-        if let Some(reader) = reader {
-            reader.wake();
-        }
-    }
-
-    /// Nothing more is taken for sending.
-    pub(crate) fn end_send(&self, error: Error) {
-        let mut state = self.state.lock();
-        state.outgoing.clear();
-        state.outgoing_bytes = 0;
-        state.send_over.get_or_insert(error);
-        let writer = state.writer.take();
-        drop(state);
-        if let Some(writer) = writer {
-            writer.wake();
-        }
-    }
 }
 
 fn wake(mut state: parking_lot::MutexGuard<'_, State>) {
@@ -413,5 +335,45 @@ fn wake(mut state: parking_lot::MutexGuard<'_, State>) {
     drop(state);
     if let Some(reader) = reader {
         reader.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_datagrams_wait_and_of_more_the_oldest_go_and_are_counted() {
+        let port = ExchangePort::new(Arc::default(), None);
+        let datagram = |number: usize| Bytes::from(number.to_string());
+        for number in 0..DATAGRAMS {
+            port.send_datagram(datagram(number));
+            assert!(!port.give_datagram(datagram(number)));
+        }
+        assert_eq!(port.state.lock().wishes.datagrams_dropped, 0);
+        port.send_datagram(datagram(DATAGRAMS));
+        assert!(port.give_datagram(datagram(DATAGRAMS)));
+        let wishes = port.take_wishes();
+        assert_eq!((wishes.datagrams.len(), wishes.datagrams_dropped), (DATAGRAMS, 1));
+        let expected: Vec<Bytes> = (1..=DATAGRAMS).map(datagram).collect();
+        assert_eq!(Vec::from(wishes.datagrams), expected);
+        assert_eq!(Vec::from(std::mem::take(&mut port.state.lock().datagrams)), expected);
+    }
+
+    #[test]
+    fn so_many_interim_heads_are_taken_and_none_after_the_final_one() {
+        let hint = || Response::builder().status(103).body(()).unwrap();
+        let port = ExchangePort::new(Arc::default(), None);
+        for _ in 0..INTERIM_RESPONSES {
+            port.send_interim(hint()).unwrap();
+        }
+        assert!(matches!(port.send_interim(hint()), Err(Error::Unsendable(_))));
+        assert_eq!(port.state.lock().outgoing.len(), usize::from(INTERIM_RESPONSES));
+        let port = ExchangePort::new(Arc::default(), None);
+        port.send(Part::Head(Response::new(()), true));
+        assert!(matches!(port.send_interim(hint()), Err(Error::Unsendable(_))));
+        let port = ExchangePort::new(Arc::default(), None);
+        port.end_send(Error::Cancelled);
+        assert!(matches!(port.send_interim(hint()), Err(Error::Cancelled)));
     }
 }
