@@ -7,6 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use ::congestion::Algorithm;
+use ::congestion::window::quantum;
 use sim::{Flow, Link, Report, Scenario, megabits};
 
 use crate::seeds::{for_seeds, is_full};
@@ -53,9 +54,15 @@ impl Path {
     /// is the burst.
     pub fn link(&self) -> Link {
         let link = Link::new(megabits(self.megabits), self.round_trip);
-        let least = 12 * u64::from(self.datagram_size());
+        let least = self.burst() * 6 / 5;
         let queue = (self.product() * self.queue) as u64;
         link.with_queue(queue.max(least))
+    }
+
+    /// What leaves at once at most, in bytes, if all of the path is one flow's: ten datagrams, or what its rate yields in a
+    /// millisecond (`congestion::window::quantum`; the rate is a quarter above the window's).
+    pub fn burst(&self) -> u64 {
+        quantum((self.rate() * 1.25) as u64, 10 * u64::from(self.datagram_size()))
     }
 
     /// Datagrams are large where the path is fast.
@@ -83,8 +90,8 @@ impl Path {
         (self.rate() * self.duration().as_secs_f64() / f64::from(self.datagram_size())) as u64
     }
 
-    /// Runs these flows over it. A seed also moves the round trip by up to five hundredths, and each flow's beginning by up
-    /// to a round trip, so that no result hangs on one phase.
+    /// Runs these flows over it. A seed also lengthens the round trip by up to a tenth, and moves each flow's beginning by
+    /// up to a round trip, so that no result hangs on one phase.
     ///
     /// # Panics
     /// If anything is wrong with a flow.
@@ -103,7 +110,7 @@ impl Path {
             (mixed >> 11) as f64 / (1_u64 << 53) as f64
         };
         if seed > 0 {
-            link.round_trip = link.round_trip.mul_f64(0.95 + 0.1 * share());
+            link.round_trip = link.round_trip.mul_f64(1.0 + 0.1 * share());
         }
         let mut scenario = Scenario { seed, ..Scenario::new(link).lasting(duration) };
         for flow in flows {

@@ -36,7 +36,7 @@ fn newreno_and_cubic_fill_a_path_as_their_sawtooth_says() {
             let report = path.run(vec![path.flow(algorithm)], seed);
             let beta = if algorithm == CUBIC { 0.7 } else { 0.5 };
             // A burst of the pacer finds no room if the queue has less than that.
-            let burst = 10.0 * f64::from(path.datagram_size());
+            let burst = path.burst() as f64;
             let queue = (path.link().queue as f64 - burst) / path.product();
             // A tenth less, because recovery takes a round trip in which nothing grows. NewReno's growth by a datagram a round
             // trip needs more time than there is to fill what its slow start left: a third less.
