@@ -11,14 +11,18 @@
 //!     ├▶ perf  ─▶ server ─▶ services::perf
 //!     │        └▶ client ─▶ bulk, requests, handshakes, idle, datagrams ─▶ report, plot
 //!     ├▶ load  ─▶ plan, schedule ─▶ drive (on the connections' threads) ─▶ tally ─▶ perf's report, plot
+//!     ├▶ cc    ─▶ client ─▶ another process' admin
+//!     ├▶ check-config ─▶ config (what serve reads, too)
 //!     └▶ demo  ─▶ both in one process
 //! ```
 //! Failures are one line and an exit code ([`error`]); output goes through [`out`].
 
 mod address;
 mod admin;
+mod cc;
 mod certificate;
 mod cli;
+mod config;
 mod demo;
 mod echo;
 mod endpoint;
@@ -82,6 +86,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Command::Perf(arguments) => perf::run(arguments).await,
             Command::Load(arguments) => load::run(arguments).await,
             Command::Demo(arguments) => demo::run(arguments).await,
+            Command::Cc(arguments) => cc::run(arguments).await,
+            Command::CheckConfig(arguments) => config::check::run(&arguments),
         }
     });
     // Somebody may still wait for a key to be pressed: that is not waited for.

@@ -22,7 +22,7 @@ pub(super) async fn run(stage: &Stage) -> Result<Infallible, Failure> {
     let connection = stage.connection();
     let mut ticks = tokio::time::interval(PAUSE);
     loop {
-        for algorithm in Algorithm::ALL {
+        for algorithm in super::on_show() {
             swap(stage, algorithm).await?;
             for round in 0..ROUNDS {
                 ticks.tick().await;

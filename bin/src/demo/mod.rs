@@ -24,6 +24,11 @@ use crate::{address, keylog, out, tcp};
 const LISTEN: &str = "localhost:4433";
 const ADMIN: &str = "127.0.0.1:9440";
 
+/// The controllers that are shown, in turn: all that find out for themselves how much a path carries.
+fn on_show() -> impl Iterator<Item = Algorithm> {
+    Algorithm::ALL.into_iter().filter(|algorithm| algorithm.name() != "fixed")
+}
+
 /// The client's.
 const NO_TUNING: Tuning = Tuning { cc: None, keylog: None };
 
@@ -133,7 +138,7 @@ impl Stage {
         }
         out::line(format_args!("  certificate   ECDSA P-256, for localhost     {}", self.certificate.path.display()));
         out::line(format_args!("                SHA-256 {}", certificate.fingerprint()));
-        out::line(format_args!("  live page     {url}/"));
+        out::line(format_args!("  live page     {}", self.admin.page()));
         let metrics = telemetry::all().count();
         out::line(format_args!("  metrics       {url}/metrics     {metrics} metrics"));
         if let Some(line) = crate::serve::buffers::line(&self.server.endpoint) {
@@ -144,6 +149,9 @@ impl Stage {
             "                quicast echo localhost:{port} --alpn hq-interop --get /bytes/1G -o /dev/null"
         ));
         out::line(format_args!("                curl {url}/api/v1/connections"));
+        let at = if url.ends_with(":9440") { String::new() } else { format!(" --admin {url}") };
+        out::line(format_args!("                quicast cc show{at}"));
+        out::line(format_args!("                quicast cc set newreno --all --trial 10{at}"));
         out::line("  stop          Ctrl-C");
     }
 
