@@ -127,7 +127,7 @@ pub(crate) struct Serve {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Tuning {
     /// The congestion controller of new connections, with parameters if you like: NAME or NAME:PARAMETER=VALUE,...
-    /// `quicast cc list` shows all; the default is cubic.
+    /// A name that is none is answered with all there are. The default is cubic.
     #[arg(long, value_name = "NAME", value_parser = algorithm, alias = "cc-algorithm")]
     pub(crate) cc: Option<Algorithm>,
     /// Append the TLS secrets to this file, for Wireshark. Whoever reads it reads the connections.

@@ -37,7 +37,7 @@ fn every_route_answers() {
     assert!(status == 200 && head.contains("content-security-policy: default-src 'none'"), "{head}");
     // Nothing comes from elsewhere, and what the page names is there.
     assert!(!page.contains("http://") && !page.contains("https://"));
-    for path in ["/page.js", "/page.css", "/api/v1/overview"] {
+    for path in ["/page.js", "/congestion.js", "/page.css", "/api/v1/overview"] {
         assert_eq!(get(admin, path).0, 200, "{path}");
     }
     assert_eq!(get(admin, "/none").0, 404);

@@ -98,24 +98,36 @@ pub(super) fn connection(answer: &Value) {
 }
 
 fn rates(value: &Value) -> String {
+    if idle(value) {
+        return "nothing to judge by: the application was the limit".to_owned();
+    }
     let (goodput, loss) = (rate(&value["goodput_bytes_per_second"]), percent(&value["loss_ratio"]));
     format!("{goodput}, loss {loss}, rtt {}", time(&value["smoothed_rtt_seconds"]))
+}
+
+/// Whether there was no time in which the network was the limit.
+fn idle(rates: &Value) -> bool {
+    rates["busy_seconds"].as_f64().unwrap_or(0.0) == 0.0
+}
+
+/// `before -> after`, with `-` for what cannot be said.
+fn both(change: &Value, show: fn(&Value) -> String, key: &str) -> String {
+    let one = |rates: &Value| if idle(rates) { "-".to_owned() } else { show(&rates[key]) };
+    format!("{} -> {}", one(&change["before"]), one(&change["after"]))
 }
 
 pub(super) fn history(answer: &Value) {
     let mut rows = vec![row(["ago", "from", "to", "by", "window", "goodput", "loss", "rtt", "verdict"])];
     for change in list(&answer["history"]) {
-        let (before, after) = (&change["before"], &change["after"]);
-        let both = |show: fn(&Value) -> String, key: &str| format!("{} -> {}", show(&before[key]), show(&after[key]));
         rows.push(vec![
             time(&change["seconds_ago"]),
             text(&change["from"]),
             text(&change["to"]),
             text(&change["by"]),
             format!("{} -> {}", bytes(&change["window_before_bytes"]), bytes(&change["window_after_bytes"])),
-            both(rate, "goodput_bytes_per_second"),
-            both(percent, "loss_ratio"),
-            both(time, "smoothed_rtt_seconds"),
+            both(change, rate, "goodput_bytes_per_second"),
+            both(change, percent, "loss_ratio"),
+            both(change, time, "smoothed_rtt_seconds"),
             if change["on_trial"] == true { "on trial".to_owned() } else { text(&change["verdict"]) },
         ]);
     }
@@ -183,16 +195,14 @@ pub(super) fn outcome(change: &Value) -> String {
 
 /// `goodput 312 Mbit/s -> 340 Mbit/s, loss 0.70 % -> 0.80 %, rtt 24 ms -> 21 ms`; empty if nothing was judged.
 pub(super) fn comparison(change: &Value) -> String {
-    let (before, after) = (&change["before"], &change["after"]);
-    if before.is_null() {
+    if change["before"].is_null() {
         return String::new();
     }
-    let both = |show: fn(&Value) -> String, key: &str| format!("{} -> {}", show(&before[key]), show(&after[key]));
     format!(
         "goodput {}, loss {}, rtt {}",
-        both(rate, "goodput_bytes_per_second"),
-        both(percent, "loss_ratio"),
-        both(time, "smoothed_rtt_seconds")
+        both(change, rate, "goodput_bytes_per_second"),
+        both(change, percent, "loss_ratio"),
+        both(change, time, "smoothed_rtt_seconds")
     )
 }
 

@@ -6,7 +6,7 @@ mod scrape;
 
 use std::time::Duration;
 
-use quicast::{Algorithm, CongestionChange, Connection};
+use quicast::{Algorithm, CongestionChange, Connection, Trigger};
 
 use crate::admin::{self, Admin};
 use crate::certificate::{self, Found};
@@ -123,6 +123,14 @@ impl Stage {
         let other = self.other_end().ok_or_else(|| Failure::failed("the server has lost the connection"))?;
         self.connection().set_congestion(algorithm).await.map_err(Failure::failed)?;
         other.set_congestion(algorithm).await.map_err(Failure::failed)
+    }
+
+    /// What somebody else chose for the server's end, over HTTP, at the command line or at the live page; and who.
+    async fn chosen_by_others(&self) -> Option<(Algorithm, Trigger)> {
+        let report = self.other_end()?.congestion().await?;
+        let by = report.changes.last()?.trigger;
+        let others = matches!(by, Trigger::Cli | Trigger::Api | Trigger::Dashboard | Trigger::Rollback);
+        (report.is_chosen && others).then_some((report.algorithm, by))
     }
 
     fn announce(&self) {

@@ -81,7 +81,7 @@ pub(super) struct Done {
 /// # Errors
 /// It is not there, or not in a state for it.
 pub(super) fn open(endpoint: &Endpoint, id: u64) -> Result<Connection, Refusal> {
-    // A connection that nobody has accepted yet would be closed with the only handle there is: ours.
+    // What selectors and rules judge by is known when the handshake is complete, and not before.
     let connection = endpoint.connections().into_iter().find(|info| info.id == id).ok_or(Refusal::Gone)?;
     of_state(connection.state)?;
     endpoint.connection(id).ok_or(Refusal::Gone)

@@ -42,9 +42,10 @@ const control = (() => {
   };
 
   // What stands beside the controller of a connection: a choice and a button.
-  const chooser = id => {
+  const chooser = (id, present) => {
     if (!token || names.length === 0) return [];
     const select = options(document.createElement("select"));
+    select.value = present;
     select.ariaLabel = `controller of connection ${id}`;
     const button = document.createElement("button");
     button.textContent = "set";

@@ -57,7 +57,7 @@ class Row {
       return td;
     });
     this.controller = document.createElement("span");
-    this.cells[5].append(this.controller, ...control.chooser(c.id));
+    this.cells[5].append(this.controller, ...control.chooser(c.id, c.congestion.algorithm));
     this.cells[7].append(this.chart.element);
     this.element.append(...this.cells);
   }

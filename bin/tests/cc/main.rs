@@ -1,7 +1,9 @@
 //! `quicast cc`, against a server with connections.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where it fails")]
 
+#[path = "../support/mod.rs"]
 mod support;
+mod swaps;
 
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
@@ -184,7 +186,8 @@ fn changes_are_watched() {
     while stopped.try_recv() != Err(std::sync::mpsc::TryRecvError::Disconnected) {
         // An odd number of changes a second, or else each look might see the same.
         let name = ["newreno", "cubic", "cubic"][turn % 3];
-        played.cc(&["set", name, "--all"]).done();
+        let set = played.cc(&["set", name, "--all"]);
+        assert!(set.code == Some(0) || set.stderr.contains("10 changes a second"), "{}", set.stderr);
         played.talk.say("hello");
         turn += 1;
     }
