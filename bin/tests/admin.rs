@@ -488,3 +488,26 @@ fn the_token_is_made_for_this_process_and_goes_with_it() {
     assert_eq!(server.wait(), Some(0));
     assert!(!file.exists());
 }
+
+#[test]
+fn a_trial_that_is_overtaken_or_outlived_is_told_as_such() {
+    let folder = Folder::new();
+    let all = Controlled::start(&folder);
+    let order = r#"{"algorithm":"newreno","trial_seconds":600}"#;
+    let change = |answer: &Value| format!("/api/v1/congestion/changes/{}", answer["change"]);
+    let first = change(&all.done("PUT", &all.path(), order));
+    let now = all.done("GET", &first, "");
+    assert_eq!((&now["fates"], &now["on_trial"]), (&json!({"on_trial": 1}), &json!(true)), "{now}");
+    assert_eq!(all.done("GET", "/api/v1/congestion", "")["groups"][0]["on_trial"], 1);
+    let second = change(&all.done("PUT", "/api/v1/congestion", order));
+    assert_eq!(all.done("GET", &first, "")["fates"], json!({"superseded": 1}));
+    let Controlled { server, talk, token, .. } = all;
+    assert_eq!(talk.end(), Some(0));
+    let get = |path: &str| ask(server.admin(), "GET", path, None, "").1;
+    while get("/api/v1/connections")["total"] != 0 {}
+    let gone = get(&second);
+    assert_eq!((&gone["fates"], &gone["on_trial"]), (&json!({"gone": 1}), &json!(false)), "{gone}");
+    // There is nobody to take it back from, which is no failure.
+    let (status, undone) = ask(server.admin(), "DELETE", &second, Some(&token), "");
+    assert_eq!((status, &undone["undone"], &undone["gone"]), (200, &json!(0), &json!(1)), "{undone}");
+}

@@ -208,3 +208,31 @@ async fn nothing(_: Uri) -> Problem {
     let what = "there is nothing here; see /, /metrics, /healthz, /readyz, /api/v1/connections, /api/v1/congestion";
     Problem::new(StatusCode::NOT_FOUND, what)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_path_has_its_label_and_every_label_its_methods() {
+        for (path, route, allow) in [
+            ("/", Route::Dashboard, "GET, HEAD"),
+            ("/congestion.js", Route::Asset, "GET, HEAD"),
+            ("/api/v1/connections/7", Route::Connection, "GET, HEAD"),
+            ("/api/v1/connections/7/congestion", Route::ConnectionCongestion, "GET, HEAD, PUT"),
+            ("/api/v1/connections/7/congestion/shadow", Route::ConnectionShadow, "PUT"),
+            ("/api/v1/connections/7/secrets", Route::Other, "GET, HEAD"),
+            ("/api/v1/congestion", Route::Congestion, "GET, HEAD, PUT"),
+            ("/api/v1/congestion/algorithms", Route::Algorithms, "GET, HEAD"),
+            ("/api/v1/congestion/changes", Route::Changes, "GET, HEAD"),
+            ("/api/v1/congestion/changes/7", Route::Change, "GET, HEAD, DELETE"),
+            ("/api/v1/congestion/changes/7/8", Route::Other, "GET, HEAD"),
+            ("/api/v1/congestion/rules", Route::Rules, "GET, HEAD, PUT"),
+            ("/api/v1/congestion/", Route::Other, "GET, HEAD"),
+        ] {
+            assert_eq!((label(path), methods(route).1), (route, allow), "{path}");
+            let listed: Vec<&str> = methods(route).0.iter().map(Method::as_str).collect();
+            assert_eq!(listed.join(", "), allow);
+        }
+    }
+}

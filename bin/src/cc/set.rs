@@ -27,7 +27,7 @@ pub(super) async fn run(client: &Client, arguments: &Set, json: bool) -> Result<
     put(&mut order, "least_goodput", arguments.least_goodput);
     put(&mut order, "most_loss_rise", arguments.most_loss_rise);
     put(&mut order, "percent", arguments.percent);
-    let answer = send(client, &arguments.whom, &mut order, |id| of_connection(id)).await?;
+    let answer = send(client, &arguments.whom, &mut order, of_connection).await?;
     if json {
         out::line(&answer);
     } else if arguments.whom.connection.is_some() {

@@ -203,6 +203,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn only_what_is_established_is_changed() {
+        assert_eq!(["connected", "confirmed"].map(of_state), [Ok(()), Ok(())]);
+        assert_eq!(of_state("handshaking"), Err(Refusal::Handshaking));
+        assert_eq!(["closing", "draining", "drained"].map(of_state), [Err(Refusal::Closed); 3]);
+    }
+
+    #[test]
     fn a_canary_is_the_same_share_each_time_and_grows_by_addition() {
         let share = |percent: f64| (1..=10_000).filter(|id| is_canary(*id, percent)).collect::<Vec<u64>>();
         let (ten, twenty) = (share(10.0), share(20.0));

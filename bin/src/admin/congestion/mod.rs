@@ -8,6 +8,7 @@
 mod act;
 pub(super) mod changes;
 mod request;
+mod rules;
 mod shown;
 mod summary;
 
@@ -19,8 +20,7 @@ use axum::extract::{Path, Query, Request, State};
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
-use quicast::controllers::Rules;
-use quicast::{ConnectionInfo, Endpoint, Trigger};
+use quicast::{ConnectionInfo, Endpoint};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use telemetry::congestion::SwitchFailure;
@@ -30,11 +30,11 @@ pub(crate) use self::changes::Changes;
 
 use self::act::{Done, Refusal};
 use self::changes::{Entry, ShownEntry, ShownMember, ShownRefusal, TOLD, Undone, What};
-use self::request::{By, Order, SetMany, SetOne, SetRules, SetShadow};
-use self::shown::{Algorithms, ShownChange, ShownReport, ShownRules, ShownTrial};
+use self::request::{By, Order, SetMany, SetOne, SetShadow};
+use self::shown::{Algorithms, ShownChange, ShownReport, ShownTrial};
 use super::problem::Problem;
 use super::{Shared, routes};
-use crate::config::rules::{ApplyTo, Kind, Wrong};
+use crate::config::rules::{Kind, Wrong};
 
 /// How long a request's body may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -51,7 +51,7 @@ pub(super) fn router() -> Router<Arc<Shared>> {
         .route("/api/v1/congestion/algorithms", get(algorithms))
         .route("/api/v1/congestion/changes", get(all_changes))
         .route("/api/v1/congestion/changes/{number}", get(one_change).delete(undo))
-        .route("/api/v1/congestion/rules", get(rules).put(set_rules))
+        .route("/api/v1/congestion/rules", get(rules::get).put(rules::put))
         .route("/api/v1/connections/{id}/congestion", get(one).put(set_one))
         .route("/api/v1/connections/{id}/congestion/shadow", axum::routing::put(set_shadow))
 }
@@ -200,7 +200,10 @@ async fn set_many(State(shared): Known, request: Request) -> Answer<ManyChanged>
     }
     let trigger = asked.by.trigger();
     if asked.shadow {
-        let watch = async |connection: quicast::Connection| Ok(connection.set_shadow_congestion(algorithm));
+        let watch = async |connection: quicast::Connection| {
+            connection.set_shadow_congestion(algorithm);
+            Ok(())
+        };
         let set = act::each(endpoint, chosen, watch).await;
         answer.tell(set.iter().filter_map(|(id, set)| set.err().map(|refusal| (*id, refusal))), set.len());
         tracing::info!(by = trigger.name(), shadow = ?answer.algorithm, meant = answer.r#where, changed = answer.changed, "shadow controllers were set");
@@ -316,67 +319,6 @@ fn entry(shared: &Shared, number: Result<Path<u64>, PathRejection>) -> Result<Ar
         );
         Problem::new(StatusCode::NOT_FOUND, what)
     })
-}
-
-// ── Rules ────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-async fn rules(State(shared): Known) -> Json<ShownRules> {
-    Json(ShownRules::from(&*shared.endpoint.congestion_rules()))
-}
-
-/// What other rules bring about.
-#[derive(Debug, Serialize)]
-struct RulesChanged {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    change: Option<u64>,
-    difference: Vec<String>,
-    /// How many connections there are get another controller by it.
-    following: usize,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    dry_run: bool,
-}
-
-async fn set_rules(State(shared): Known, request: Request) -> Answer<RulesChanged> {
-    let asked: SetRules = read(request).await?;
-    let endpoint = &shared.endpoint;
-    let rules = asked.rules(endpoint.algorithms()).map_err(|wrong| unprocessable(&shared, wrong))?;
-    let live = asked.apply_to == ApplyTo::Live;
-    let following = if live { following(endpoint, &rules).await } else { 0 };
-    let difference = endpoint.congestion_rules().difference(&rules);
-    if asked.dry_run {
-        return Ok(Json(RulesChanged { change: None, difference, following, dry_run: true }));
-    }
-    let trigger: Trigger = asked.by.trigger();
-    let before = endpoint.set_congestion_rules(rules, live);
-    let after = endpoint.congestion_rules();
-    let change = shared.changes.add(trigger, What::Rules { before, after, live }, &[]);
-    tracing::info!(
-        change,
-        by = trigger.name(),
-        live,
-        following,
-        ?difference,
-        "the rules of congestion controllers were set"
-    );
-    Ok(Json(RulesChanged { change: Some(change), difference, following, dry_run: false }))
-}
-
-/// How many connections would get another controller.
-async fn following(endpoint: &Endpoint, rules: &Rules) -> usize {
-    let infos: Vec<ConnectionInfo> = act::established(endpoint).collect();
-    let ids = infos.iter().map(|info| info.id).collect();
-    let mut reports = act::each(endpoint, ids, async |connection| act::report(&connection).await).await;
-    reports.sort_unstable_by_key(|(id, _)| *id);
-    let pairs = infos.iter().zip(&reports);
-    let follows = |(info, (_, report)): &(&ConnectionInfo, &(u64, Result<quicast::CongestionReport, Refusal>))| {
-        let facts = act::facts(info);
-        report
-            .as_ref()
-            .ok()
-            .zip(facts)
-            .is_some_and(|(report, facts)| !report.is_chosen && rules.choose(&facts).1 != report.algorithm)
-    };
-    pairs.filter(follows).count()
 }
 
 // ── What all of them need ────────────────────────────────────────────────────────────────────────────────────────────

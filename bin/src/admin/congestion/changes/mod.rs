@@ -1,13 +1,16 @@
 //! [`Changes`]: what was changed through this address lately, what became of it, and how it is taken back.
 
+mod member;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use quicast::controllers::{Rates, Rules, TrialBounds, Verdict};
-use quicast::{Algorithm, CongestionReport, Endpoint, Trigger};
+use quicast::controllers::{Rules, TrialBounds};
+use quicast::{Algorithm, Endpoint, Trigger};
 use serde::Serialize;
 
+use self::member::{Fate, Member, Sums};
 use super::act::{self, Done, Refusal};
 use super::request::Order;
 use super::shown::{ShownRates, ShownTrial};
@@ -66,85 +69,6 @@ struct State {
     had: Vec<Algorithm>,
     sums: Sums,
     undone: bool,
-}
-
-/// A connection that was changed.
-#[derive(Clone, Copy, Debug)]
-struct Member {
-    id: u64,
-    /// The moment of its change, by which it is known again.
-    at: u64,
-    had: u16,
-    was_chosen: bool,
-    fate: Fate,
-}
-
-/// What became of a change of a connection.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Fate {
-    /// It was for good.
-    Applied,
-    OnTrial,
-    /// The trial ended.
-    Judged(Verdict),
-    /// The connection ended first.
-    Gone,
-    /// Another change came first.
-    Superseded,
-}
-
-impl Fate {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Applied => "applied",
-            Self::OnTrial => "on_trial",
-            Self::Judged(verdict) if verdict.is_rollback() => "rolled_back",
-            Self::Judged(Verdict::Unproven) => "unproven",
-            Self::Judged(_) => "kept",
-            Self::Gone => "gone",
-            Self::Superseded => "superseded",
-        }
-    }
-}
-
-/// What connections whose trial ended achieved, before and after.
-#[derive(Clone, Copy, Debug, Default)]
-struct Sums {
-    count: u32,
-    before: Rates,
-    after: Rates,
-    loss_before: u64,
-    loss_after: u64,
-}
-
-impl Sums {
-    fn add(&mut self, before: &Rates, after: &Rates) {
-        let sum = |sum: &mut Rates, rates: &Rates| {
-            sum.goodput = sum.goodput.saturating_add(rates.goodput);
-            sum.smoothed_rtt = sum.smoothed_rtt.saturating_add(rates.smoothed_rtt);
-            sum.busy = sum.busy.saturating_add(rates.busy);
-        };
-        sum(&mut self.before, before);
-        sum(&mut self.after, after);
-        self.loss_before += u64::from(before.loss_rate);
-        self.loss_after += u64::from(after.loss_rate);
-        self.count += 1;
-    }
-
-    /// Goodput of all together, the rest on average.
-    fn shown(&self) -> Option<(ShownRates, ShownRates)> {
-        let count = (self.count > 0).then_some(self.count)?;
-        let mean = |rates: &Rates, loss: u64| {
-            let rates = Rates {
-                loss_rate: u32::try_from(loss / u64::from(count)).unwrap_or(u32::MAX),
-                smoothed_rtt: rates.smoothed_rtt / count,
-                busy: rates.busy / count,
-                ..*rates
-            };
-            ShownRates::from(&rates)
-        };
-        Some((mean(&self.before, self.loss_before), mean(&self.after, self.loss_after)))
-    }
 }
 
 impl Changes {
@@ -356,10 +280,7 @@ impl Entry {
             id: member.id,
             from: state.had.get(usize::from(member.had)).map(ToString::to_string),
             fate: member.fate.name(),
-            verdict: match member.fate {
-                Fate::Judged(verdict) => Some(verdict.name()),
-                _ => None,
-            },
+            verdict: member.fate.verdict(),
         };
         state.members.iter().take(TOLD).map(told).collect()
     }
@@ -367,25 +288,6 @@ impl Entry {
     /// Whether the trial of any connection still goes on, as far as is known.
     pub(super) fn is_on_trial(&self) -> bool {
         self.state().members.iter().any(|member| member.fate == Fate::OnTrial)
-    }
-}
-
-impl Member {
-    fn learn(&mut self, report: &CongestionReport, sums: &mut Sums) {
-        let change = report.changes.iter().find(|change| change.at.as_nanos() == self.at);
-        self.fate = match change {
-            Some(change) => match change.verdict {
-                Some(verdict) => {
-                    if verdict != Verdict::Unproven {
-                        sums.add(&change.before, &change.after);
-                    }
-                    Fate::Judged(verdict)
-                }
-                None if change.on_trial => Fate::OnTrial,
-                None => Fate::Superseded,
-            },
-            None => Fate::Superseded,
-        };
     }
 }
 
@@ -426,8 +328,6 @@ pub(super) struct ShownMember {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn what() -> What {
@@ -467,23 +367,5 @@ mod tests {
         changes.add(Trigger::Api, what(), &[done(7)]);
         assert!(changes.find(1).is_none() && changes.find(2).is_some());
         assert_eq!(size_of::<Member>(), 24);
-    }
-
-    #[test]
-    fn what_was_achieved_is_added_up() {
-        let rates = |goodput, loss_rate| Rates {
-            goodput,
-            loss_rate,
-            smoothed_rtt: Duration::from_millis(20),
-            busy: Duration::from_secs(1),
-        };
-        let mut sums = Sums::default();
-        assert!(sums.shown().is_none());
-        sums.add(&rates(100, 10_000), &rates(150, 0));
-        sums.add(&rates(300, 30_000), &rates(250, 0));
-        let (before, after) = sums.shown().unwrap();
-        let text = serde_json::to_value(before).unwrap();
-        assert_eq!((text["goodput_bytes_per_second"].as_u64(), text["loss_ratio"].as_f64()), (Some(400), Some(0.02)));
-        assert_eq!(serde_json::to_value(after).unwrap()["goodput_bytes_per_second"], 400);
     }
 }
