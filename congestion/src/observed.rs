@@ -51,8 +51,9 @@ pub struct Observed {
     pub bytes_in_flight: u64,
     /// Bytes in flight before them.
     pub prior_in_flight: u64,
-    /// Since the last turn, the application or flow control, not the window, limited what was sent. Waiting for the pacer
-    /// does not count (RFC 9002 §7.8).
+    /// Since the last turn, something else than the window limited what was sent: the application, flow control, or the
+    /// pacer. Whose rate is its own, so that the pacer may hold it back for long, asks
+    /// [`Delivery::application_limited`] instead, which the pacer does not set (RFC 9002 §7.8).
     pub application_limited: bool,
     /// The path's maximum datagram size in bytes; 0 if it is not said.
     pub datagram_size: u16,
