@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use quicast::Algorithm;
 
+use crate::cc::arguments::Cc;
 use crate::get::arguments::Get;
 use crate::load::arguments::Load;
 use crate::perf::arguments::Perf;
@@ -43,6 +44,17 @@ pub(crate) enum Command {
     Sim(Box<Sim>),
     /// Everything at once on this machine: a server, its admin page, and a client that keeps it busy.
     Demo(Demo),
+    /// Which congestion controllers a running server's connections have; others for one, some or all of them.
+    Cc(Cc),
+    /// Is a configuration file right? Exit code 0, or 2 and what is wrong with which line.
+    CheckConfig(CheckConfig),
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct CheckConfig {
+    /// The file.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -62,12 +74,18 @@ As a help for tests, an echo stream whose whole content is `close CODE REASON`
 makes the server close the connection like that. If a client closes with a code
 of its own, `closed CODE REASON` is printed.
 
+SIGHUP reads [congestion] of --config again: all of it applies, or none.
 The first SIGTERM or Ctrl-C lets the connections come to their end (30 s at
 most), a second one stops at once.")]
 pub(crate) struct Serve {
     /// Where to listen (UDP, and TCP for HTTPS); may be repeated. `localhost` is 127.0.0.1 and ::1; port 0 takes a free one.
-    #[arg(long, value_name = "HOST:PORT", default_value = "localhost:4433")]
+    /// [default: localhost:4433]
+    #[arg(long, value_name = "HOST:PORT")]
     pub(crate) listen: Vec<String>,
+    /// What is not said here is taken from this file (TOML): [serve] has these options, [congestion] says which
+    /// connections get which controller. SIGHUP reads [congestion] again.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// The folder whose files are served, over HTTPS and hq-interop. Symbolic links out of it are not followed.
     #[arg(long, value_name = "DIR")]
     pub(crate) root: Option<PathBuf>,
@@ -81,11 +99,11 @@ pub(crate) struct Serve {
     /// The private key of --cert (PEM).
     #[arg(long, value_name = "FILE", requires = "cert")]
     pub(crate) key: Option<PathBuf>,
-    /// Where /metrics and the live page are (TCP, loopback only), or `off`.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9440")]
-    pub(crate) admin: String,
-    /// Where to put the admin address's token, readable by you alone. What is served there today only reads, and needs
-    /// none; a wrong one is refused.
+    /// Where /metrics, the live page and the control plane are (TCP, loopback only), or `off`. [default: 127.0.0.1:9440]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) admin: Option<String>,
+    /// Where to put the token that changes through the admin address need, readable by you alone. Without it, it is
+    /// where `quicast cc` looks: in $XDG_RUNTIME_DIR/quicast, or your cache directory.
     #[arg(long, value_name = "FILE")]
     pub(crate) admin_token_file: Option<PathBuf>,
     #[command(flatten)]
@@ -111,7 +129,8 @@ pub(crate) struct Serve {
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Tuning {
-    /// The congestion controller of new connections: cubic (the default) or newreno.
+    /// The congestion controller of new connections, with parameters if you like: NAME or NAME:PARAMETER=VALUE,...
+    /// A name that is none is answered with all there are. The default is cubic.
     #[arg(long, value_name = "NAME", value_parser = algorithm, alias = "cc-algorithm")]
     pub(crate) cc: Option<Algorithm>,
     /// Append the TLS secrets to this file, for Wireshark. Whoever reads it reads the connections.

@@ -12,14 +12,18 @@
 //!     │        └▶ client ─▶ bulk, requests, handshakes, idle, datagrams ─▶ report, plot
 //!     ├▶ sim   ─▶ the simulator ─▶ report, plot
 //!     ├▶ load  ─▶ request, plan, schedule ─▶ drive (on the connections' threads) ─▶ tally ─▶ perf's report, plot
+//!     ├▶ cc    ─▶ client ─▶ another process' admin
+//!     ├▶ check-config ─▶ config (what serve reads, too)
 //!     └▶ demo  ─▶ both in one process
 //! ```
 //! Failures are one line and an exit code ([`error`]); output goes through [`out`].
 
 mod address;
 mod admin;
+mod cc;
 mod certificate;
 mod cli;
+mod config;
 mod demo;
 mod echo;
 mod endpoint;
@@ -86,6 +90,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Command::Load(arguments) => load::run(arguments).await,
             Command::Sim(arguments) => sim::run(&arguments),
             Command::Demo(arguments) => demo::run(arguments).await,
+            Command::Cc(arguments) => cc::run(arguments).await,
+            Command::CheckConfig(arguments) => config::check::run(&arguments),
         }
     });
     // Somebody may still wait for a key to be pressed: that is not waited for.

@@ -9,7 +9,7 @@ fn the_self_check_passes() {
     let folder = Folder::new();
     let ended = folder.run(&["demo", "--once"], b"");
     let text = ended.text();
-    assert_eq!(text.lines().count(), 10, "{text}");
+    assert_eq!(text.lines().count(), 11, "{text}");
     assert!(text.lines().all(|line| line.starts_with("ok ")), "{text}");
     assert_eq!(ended.stderr, "");
 }

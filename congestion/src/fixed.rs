@@ -2,7 +2,7 @@
 
 use codec::Time;
 
-use crate::window::{MAXIMUM_QUANTUM, MAXIMUM_WINDOW, initial_window, minimum_window, quantum};
+use crate::window::{MAXIMUM_QUANTUM, MAXIMUM_WINDOW, UNPACED_BELOW, initial_window, minimum_window, quantum};
 use crate::{
     Controller, Events, InitialConditions, Observed, Parameter, Parameters, PathModel, RecoveryPeriod, Snapshot, Unit,
     Window,
@@ -15,7 +15,8 @@ use crate::{
 /// persistent congestion stops it (RFC 9002 §7.6): it falls to two datagrams and comes back by what is acknowledged.
 ///
 /// Hand-off, from a [`Snapshot`]: the window is the snapshot's or the constant, whichever is less; from there it grows to the
-/// constant by what is acknowledged, but not while the snapshot's recovery period goes on and not while it isn't used. The
+/// constant by what is acknowledged, but not in the first round trip, not while the snapshot's recovery period goes on and not while
+/// it isn't used. The
 /// threshold, `saturation_window`, `last_reduction` and the recovery period are kept for the next controller; a window below
 /// that threshold is said to be in slow start, so that a successor finds its way back to what the path sustained. The
 /// snapshot's bandwidth and pacing rate are not used: the rate is the parameter's. To a [`Snapshot`]: the window of the
@@ -29,6 +30,8 @@ pub struct Fixed {
     /// The parameter `pacing_rate`, in bytes a second; 0 is none.
     pacing_rate: u64,
     congestion_window: u64,
+    /// There was no predecessor.
+    is_first: bool,
     /// Of the predecessor, or half the window at the last persistent congestion; `u64::MAX` is infinite.
     slow_start_threshold: u64,
     saturation_window: Option<u64>,
@@ -67,6 +70,7 @@ impl Fixed {
             congestion_window: constant.clamp(minimum_window(path.datagram_size()), MAXIMUM_WINDOW),
             path,
             recovery: RecoveryPeriod::default(),
+            is_first: true,
             constant,
             pacing_rate: parameters.get(1),
             slow_start_threshold: u64::MAX,
@@ -90,6 +94,7 @@ impl Fixed {
             congestion_window: before.min(constant.max(minimum_window(path.datagram_size()))),
             path,
             recovery: RecoveryPeriod::from_snapshot(snapshot),
+            is_first: false,
             constant,
             pacing_rate: parameters.get(1),
             slow_start_threshold,
@@ -141,7 +146,8 @@ impl Controller for Fixed {
             self.on_datagram_size(observed.datagram_size);
         }
         self.path.observe(observed);
-        let may_grow = self.recovery.on_acknowledged(observed);
+        // A successor first sees a round trip of its own.
+        let may_grow = self.recovery.on_acknowledged(observed) && (self.is_first || self.path.rounds() > 0);
         if observed.persistent_congestion {
             self.collapse(observed.now);
         } else if may_grow && self.path.is_window_used(observed, self.congestion_window) {
@@ -155,11 +161,13 @@ impl Controller for Fixed {
     fn window(&self) -> Window {
         let congestion_window = self.congestion_window;
         let datagram_size = self.path.datagram_size();
-        if self.pacing_rate == 0 {
-            let quantum = MAXIMUM_QUANTUM.max(minimum_window(datagram_size));
-            return Window { congestion_window, pacing_rate: 0, quantum };
-        }
-        let quantum = quantum(self.pacing_rate, initial_window(datagram_size));
+        let is_short = self.path.smoothed_rtt().is_none_or(|rtt| rtt < UNPACED_BELOW);
+        let quantum = match self.pacing_rate {
+            0 if is_short => MAXIMUM_QUANTUM.max(minimum_window(datagram_size)),
+            // Waiting for room for a longer burst would leave a part of the window unused.
+            0 => minimum_window(datagram_size),
+            rate => quantum(rate, initial_window(datagram_size)),
+        };
         Window { congestion_window, pacing_rate: self.pacing_rate, quantum }
     }
 
@@ -289,12 +297,21 @@ mod tests {
         let kept = successor.snapshot(at(1005));
         assert_eq!((kept.saturation_window, kept.slow_start_threshold), (Some(60_000), Some(30_000)));
         assert_eq!((kept.last_reduction, kept.in_recovery), (Some(at(1000)), true));
-        // Of packets sent before the period began, then the one that ends it, then one that counts.
+        // Of packets sent before the period began, then the one that ends it, then one of the second round trip.
         assert_eq!(successor.on_observed(&acknowledged(1010, 5000)).congestion_window, 30_000);
         assert_eq!(successor.on_observed(&acknowledged(1020, 5000)).congestion_window, 30_000);
         assert_eq!(successor.on_observed(&acknowledged(1030, 5000)).congestion_window, 35_000);
         let idle = Observed { application_limited: true, ..acknowledged(1040, 5000) };
         assert_eq!(successor.on_observed(&idle).congestion_window, 35_000, "an unused window does not grow");
+    }
+
+    #[test]
+    fn a_successor_grows_after_a_round_trip_of_its_own() {
+        let snapshot = Snapshot { congestion_window: 20_000, datagram_size: 1200, ..Snapshot::default() };
+        let mut successor = Fixed::from_snapshot(&snapshot, at(1000), Algorithm::FIXED.parameters());
+        for (now, window) in [(1005, 20_000), (1009, 20_000), (1010, 25_000), (1011, 30_000)] {
+            assert_eq!(successor.on_observed(&acknowledged(now, 5000)).congestion_window, window, "at {now} ms");
+        }
     }
 
     #[test]

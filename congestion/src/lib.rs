@@ -4,7 +4,8 @@
 //! one number: the window. A [`Pacer`] spreads that window over time. Neither sees a packet, a clock or a socket.
 //!
 //! What it isn't: it does not decide which packet is lost (that is `recovery`), does not hold packets back (that is the
-//! connection), and has no randomness but a seed's, no allocation per turn, lock or floating point.
+//! connection), and has no randomness but a seed's, no allocation per turn or lock. Floating point is in [`pcc`] only, whose
+//! utility is not made for integers.
 //!
 //! ```text
 //!  acknowledgements, losses, marks                         bytes that leave

@@ -11,7 +11,7 @@ pub const MAXIMUM_WINDOW: u64 = 1 << 40;
 /// What one call to the socket carries at most with segmentation offload, and so the most that leaves at once, in bytes.
 pub const MAXIMUM_QUANTUM: u64 = 64 * 1024;
 /// So many bursts of a controller that measures its own queue are an RTT at least.
-const SHORT_QUANTA: u64 = 16;
+const SHORT_QUANTA: u64 = 32;
 /// A burst that the window cuts short is worth waiting for while it is less than one in so many of the window.
 const PORTIONS: u64 = 4;
 /// Below this RTT a path is not paced: no timer is fine enough to spread a window over it.
@@ -68,8 +68,8 @@ pub fn quantum(pacing_rate: u64, floor: u64) -> u64 {
     (pacing_rate / 1000).min(MAXIMUM_QUANTUM).max(floor)
 }
 
-/// The portion for a controller that measures the queue its own bursts make: no more than what the rate yields in a sixteenth of
-/// the RTT, and only two datagrams at least. Below [`UNPACED_BELOW`] it is as any other. In bytes.
+/// The portion for a controller that measures the queue its own bursts make: no more than what the rate yields in a thirty-second
+/// of the RTT, and only two datagrams at least. Below [`UNPACED_BELOW`] it is as any other. In bytes.
 pub fn short_quantum(pacing_rate: u64, rtt: Duration, datagram_size: u16) -> u64 {
     let floor = minimum_window(datagram_size);
     if rtt < UNPACED_BELOW {
@@ -150,10 +150,10 @@ mod tests {
     }
 
     #[test]
-    fn a_short_quantum_is_a_sixteenth_of_the_rtt_at_most() {
+    fn a_short_quantum_is_a_thirty_second_of_the_rtt_at_most() {
         let quantum = |rate, micros| short_quantum(rate, Duration::from_micros(micros), 1200);
-        // 40 MB/s: 40 kB in a millisecond, 16 ms and more have sixteen of them.
-        assert_eq!([100_000, 16_000, 8000, 1000].map(|rtt| quantum(40_000_000, rtt)), [40_000, 40_000, 20_000, 2500]);
+        // 40 MB/s: 40 kB in a millisecond, 32 ms and more have thirty-two of them.
+        assert_eq!([100_000, 32_000, 16_000, 2000].map(|rtt| quantum(40_000_000, rtt)), [40_000, 40_000, 20_000, 2500]);
         assert_eq!(quantum(1_000_000, 100_000), 2400);
         assert_eq!(quantum(u64::MAX, 999), 65_536, "no timer spreads bursts over less than a millisecond");
         assert_eq!(quantum(0, 0), 2400);

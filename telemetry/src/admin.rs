@@ -9,8 +9,9 @@ label! {
     Route {
         Dashboard = "dashboard", Asset = "asset", Metrics = "metrics", Healthz = "healthz", Readyz = "readyz",
         Events = "events", Connections = "connections", Connection = "connection", Algorithms = "algorithms",
-        ConnectionCongestion = "connection_congestion", Congestion = "congestion", ConnectionQlog = "connection_qlog",
-        Drain = "drain", Other = "other",
+        ConnectionCongestion = "connection_congestion", ConnectionShadow = "connection_shadow",
+        Congestion = "congestion", Changes = "congestion_changes", Change = "congestion_change",
+        Rules = "congestion_rules", ConnectionQlog = "connection_qlog", Drain = "drain", Other = "other",
     }
 }
 

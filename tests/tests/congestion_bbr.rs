@@ -292,7 +292,15 @@ fn it_takes_over_from_cubic_without_startup_and_hands_back_without_slow_start() 
                 assert!(swap.window_after <= swap.window_before, "{path}: {swap:?}");
                 // No burst: a window beyond the old one never leaves in the round after.
                 assert!(swap.sent_in_next_round <= swap.window_before * 5 / 4 + 14_520, "{path}: {swap:?}");
-                assert!(swap.goodput_after >= 0.85 * swap.goodput_before, "{path}: {swap:?}");
+                // ProbeRTT hands over half of the product, from which CUBIC has to grow; and after a probe that overflowed the
+                // queue, what is beyond the product has to leave it first, and what was lost to be sent again.
+                let before = flow.states.iter().rfind(|change| change.at < swap.at).map(|change| change.state);
+                let least = match before {
+                    Some("probe_rtt") => 0.4,
+                    _ if swap.was_in_recovery => 0.6,
+                    _ => 0.85,
+                };
+                assert!(swap.goodput_after >= least * swap.goodput_before, "{path}, from {before:?}: {swap:?}");
             }
             for (from, to) in [(12, 24), (24, 36)] {
                 let used = report.utilisation_between(seconds(from), seconds(to));

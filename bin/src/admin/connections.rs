@@ -90,7 +90,7 @@ impl Query {
     }
 }
 
-fn role(info: &ConnectionInfo) -> &'static str {
+pub(super) fn role(info: &ConnectionInfo) -> &'static str {
     if info.is_server { "server" } else { "client" }
 }
 

@@ -1,75 +1,94 @@
 //! Who may ask at all, before any route is looked for.
 //!
 //! Loopback alone is not enough: a page in the user's browser can send requests to it. So the request must be addressed
-//! to one of the names of this address (no DNS rebinding), and come from no other site's page; nothing allows CORS.
+//! to one of the names of this address (no DNS rebinding), and come from no other site's page; nothing allows CORS. Who
+//! wants a change must show the token too, on loopback as well, and nothing of the body is read before that.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, HOST, ORIGIN, TRANSFER_ENCODING};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN, TRANSFER_ENCODING};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use telemetry::admin::{Route, Status};
+use telemetry::congestion::SwitchFailure;
 
-use super::{Shared, Token};
-
-/// Nothing here is sent anything: a longer body is somebody's mistake or attack.
-const LONGEST_BODY: u64 = 4096;
+use super::problem::Problem;
+use super::{Shared, Token, routes};
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Refuses, or lets the request through; counts either way, and says in each answer what a browser must not do with it.
 pub(super) async fn check(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
-    let route = super::routes::label(request.uri().path());
-    let refusal = refusal(request.method(), request.uri(), request.headers(), &shared);
+    let route = routes::label(request.uri().path());
+    let is_change = routes::is_change(request.method());
+    let asked = is_change.then(|| (request.method().clone(), request.uri().path().to_owned()));
+    let refusal = refusal(request.method(), request.uri(), request.headers(), route, &shared);
     let mut response = match refusal {
-        Some((status, why)) => refused(status, why),
+        Some(problem) => {
+            let forbids = matches!(problem.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+            if is_change && forbids && routes::swaps(route) {
+                shared.congestion.switch_failures[SwitchFailure::Forbidden].add(1);
+            }
+            problem.into_response()
+        }
         None => next.run(request).await,
     };
     let headers = response.headers_mut();
     headers.insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
     headers.insert(HeaderName::from_static("referrer-policy"), HeaderValue::from_static("no-referrer"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    count(&shared, route, response.status());
+    if let Some((method, path)) = asked {
+        tracing::info!(%method, %path, status = response.status().as_u16(), "a change was asked for");
+    }
+    shared.metrics.requests[(route, Status::of(response.status().as_u16()))].add(1);
     response
 }
 
-fn count(shared: &Shared, route: Route, status: StatusCode) {
-    shared.metrics.requests[(route, Status::of(status.as_u16()))].add(1);
-}
-
-fn refused(status: StatusCode, why: &'static str) -> Response {
-    let mut response = (status, format!("{why}\n")).into_response();
-    if status == StatusCode::METHOD_NOT_ALLOWED {
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-    }
-    if status == StatusCode::PAYLOAD_TOO_LARGE {
-        // What was announced is not read.
-        *response.body_mut() = Body::from(format!("{why}\n"));
-        response.headers_mut().insert(axum::http::header::CONNECTION, HeaderValue::from_static("close"));
-    }
-    response
-}
-
-fn refusal(method: &Method, uri: &Uri, headers: &HeaderMap, shared: &Shared) -> Option<(StatusCode, &'static str)> {
+fn refusal(method: &Method, uri: &Uri, headers: &HeaderMap, route: Route, shared: &Shared) -> Option<Problem> {
     let port = shared.address.port();
     if !is_addressed_to_us(uri, headers, port) {
-        return Some((StatusCode::MISDIRECTED_REQUEST, "this address has another name"));
+        return Some(Problem::new(StatusCode::MISDIRECTED_REQUEST, "this address has another name"));
     }
     if !is_from_here(headers, port) {
-        return Some((StatusCode::FORBIDDEN, "pages of other sites may not ask"));
+        return Some(Problem::new(StatusCode::FORBIDDEN, "pages of other sites may not ask"));
     }
-    if !matches!(*method, Method::GET | Method::HEAD) {
-        return Some((StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD"));
+    let (methods, allow) = routes::methods(route);
+    if !methods.contains(method) {
+        return Some(Problem::not_allowed(allow));
     }
     let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if headers.contains_key(TRANSFER_ENCODING) || announced.is_some_and(|length| length > LONGEST_BODY) {
-        return Some((StatusCode::PAYLOAD_TOO_LARGE, "nothing is to be sent here"));
+    let longest = routes::longest_body(route);
+    let is_change = routes::is_change(method);
+    if (!is_change && headers.contains_key(TRANSFER_ENCODING)) || announced.is_some_and(|length| length > longest) {
+        let what = format_args!("the body is too long: at most {longest} bytes, and none to GET anything");
+        return Some(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, what));
     }
-    let credential = headers.get(AUTHORIZATION)?;
-    (!is_token(credential, shared.token.as_ref())).then_some((StatusCode::UNAUTHORIZED, "this is not the token"))
+    match headers.get(AUTHORIZATION) {
+        Some(credential) if !is_token(credential, shared.token()) => {
+            return Some(Problem::new(StatusCode::UNAUTHORIZED, "this is not the token"));
+        }
+        None if is_change => return Some(Problem::new(StatusCode::UNAUTHORIZED, shared.how_to_get_the_token())),
+        _ => {}
+    }
+    if !is_change {
+        return None;
+    }
+    if *method != Method::DELETE && !headers.get(CONTENT_TYPE).is_some_and(is_json) {
+        let what = "only JSON is taken here: say `Content-Type: application/json`";
+        return Some(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, what));
+    }
+    (!shared.quota.take(Instant::now())).then(|| {
+        let what = format_args!("more than {} changes a second: wait a second", super::quota::CHANGES);
+        Problem::new(StatusCode::TOO_MANY_REQUESTS, what)
+    })
+}
+
+fn is_json(kind: &HeaderValue) -> bool {
+    let kind = kind.to_str().unwrap_or_default();
+    kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }
 
 /// One `Host`, and it is a name of a loopback address with our port.
@@ -94,7 +113,7 @@ fn is_from_here(headers: &HeaderMap, port: u16) -> bool {
     headers.get_all(ORIGIN).iter().all(ours) && headers.get_all(FETCH_SITE).iter().all(allowed)
 }
 
-/// Nothing that is served needs the token; but who shows one means to be known by it.
+/// Who shows a token means to be known by it, even where none is needed.
 fn is_token(credential: &HeaderValue, token: Option<&Token>) -> bool {
     let shown = credential.as_bytes().strip_prefix(b"Bearer ");
     shown.zip(token).is_some_and(|(shown, token)| token.is(shown))

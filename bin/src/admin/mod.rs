@@ -1,23 +1,29 @@
-//! The admin address: metrics, health, and what the connections are doing. It only reads.
+//! The admin address: metrics, health, what the connections are doing; and, for who has the token, which congestion
+//! controllers they do it with.
 //!
 //! It has a thread and a runtime of its own, so that whoever asks cannot hold up a packet; what it answers from are
 //! snapshots. What may ask at all is in [`guard`].
 
+mod congestion;
 mod connections;
 mod guard;
 mod listener;
+mod problem;
+mod quota;
 mod routes;
-mod token;
+pub(crate) mod token;
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use quicast::Endpoint;
 use telemetry::admin::AdminMetrics;
+use telemetry::congestion::CongestionMetrics;
 
-pub(crate) use self::token::Token;
+use self::token::{Kept, Token};
 use crate::address::plain;
 use crate::error::Failure;
 
@@ -27,12 +33,37 @@ pub(crate) struct Shared {
     pub(crate) endpoint: Endpoint,
     pub(crate) metrics: AdminMetrics,
     pub(crate) cache: routes::Cache,
-    pub(crate) token: Option<Token>,
+    /// What changes need; without a place for its file there are none.
+    token: Option<Kept>,
+    quota: quota::Quota,
+    /// What was changed lately.
+    changes: congestion::Changes,
+    /// Where changes that nobody could carry out are counted.
+    congestion: CongestionMetrics,
     /// The address that it really has.
     pub(crate) address: SocketAddr,
     pub(crate) started: Instant,
     /// Whether new connections are accepted.
     pub(crate) ready: AtomicBool,
+}
+
+impl Shared {
+    fn token(&self) -> Option<&Token> {
+        self.token.as_ref().map(Kept::token)
+    }
+
+    /// For who wants a change and shows none.
+    fn how_to_get_the_token(&self) -> String {
+        match &self.token {
+            Some(kept) => format!(
+                "a change needs the token: send `Authorization: Bearer TOKEN` with what is in {}, or use `quicast cc`",
+                kept.path().display()
+            ),
+            None => {
+                "there is no token, so nothing can be changed; start the server with --admin-token-file FILE".to_owned()
+            }
+        }
+    }
 }
 
 /// An admin address that has been bound and is not served yet.
@@ -47,6 +78,14 @@ pub(crate) struct Bound {
 pub(crate) struct Admin {
     shared: Arc<Shared>,
     _stop: tokio::sync::oneshot::Sender<()>,
+}
+
+impl Drop for Admin {
+    fn drop(&mut self) {
+        if let Some(kept) = &self.shared.token {
+            kept.remove();
+        }
+    }
 }
 
 /// Binds what `--admin` names; `off` is nothing.
@@ -86,15 +125,21 @@ fn parse(argument: &str) -> Result<SocketAddr, Failure> {
 
 impl Bound {
     /// Serves it on a thread of its own.
-    pub(crate) fn serve(self, endpoint: Endpoint, token: Option<Token>) -> Result<Admin, Failure> {
+    ///
+    /// The token goes into `token_file`, or where `quicast cc` looks for it; the file goes with the admin address.
+    pub(crate) fn serve(self, endpoint: Endpoint, token_file: Option<&Path>) -> Result<Admin, Failure> {
+        let token = token::keep(token_file, self.address.port())?;
         let shared = Arc::new(Shared {
             metrics: AdminMetrics::new(endpoint.metrics(), 0),
-            endpoint,
             cache: routes::Cache::default(),
             token,
+            quota: quota::Quota::default(),
+            changes: congestion::Changes::default(),
+            congestion: CongestionMetrics::new(endpoint.metrics(), 0),
             address: self.address,
             started: Instant::now(),
             ready: AtomicBool::new(true),
+            endpoint,
         });
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let served = shared.clone();
@@ -110,6 +155,19 @@ impl Admin {
     /// `http://127.0.0.1:9440`.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.shared.address)
+    }
+
+    /// The live page, which may change things: `http://127.0.0.1:9440/#token=...`. Whoever sees it may, too.
+    pub(crate) fn page(&self) -> String {
+        match &self.shared.token {
+            Some(kept) => format!("{}/#token={}", self.url(), kept.secret()),
+            None => format!("{}/", self.url()),
+        }
+    }
+
+    /// Where the token is.
+    pub(crate) fn token_file(&self) -> Option<&Path> {
+        self.shared.token.as_ref().map(Kept::path)
     }
 
     /// The address that it has.

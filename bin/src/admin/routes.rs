@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
-use axum::http::{StatusCode, Uri};
+use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router, middleware};
@@ -15,7 +15,8 @@ use bytes::Bytes;
 use serde::Serialize;
 use telemetry::admin::Route;
 
-use super::{Shared, connections, guard};
+use super::problem::Problem;
+use super::{Shared, congestion, connections, guard};
 
 /// How long a rendered text is good. It also keeps the peaks of an interval together.
 const FRESH: Duration = Duration::from_secs(1);
@@ -44,12 +45,14 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/", get(page))
         .route("/page.js", get(script))
         .route("/page.css", get(style))
+        .route("/congestion.js", get(congestion_script))
         .route("/metrics", get(metrics))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz))
         .route("/api/v1/overview", get(overview))
         .route("/api/v1/connections", get(all))
         .route("/api/v1/connections/{id}", get(one))
+        .merge(congestion::router())
         .fallback(nothing)
         .layer(middleware::from_fn_with_state(shared.clone(), guard::check))
         .with_state(shared)
@@ -59,13 +62,63 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
 pub(super) fn label(path: &str) -> Route {
     match path {
         "/" => Route::Dashboard,
-        "/page.js" | "/page.css" | "/api/v1/overview" => Route::Asset,
+        "/page.js" | "/page.css" | "/congestion.js" | "/api/v1/overview" => Route::Asset,
         "/metrics" => Route::Metrics,
         "/healthz" => Route::Healthz,
         "/readyz" => Route::Readyz,
         "/api/v1/connections" => Route::Connections,
-        path if path.strip_prefix("/api/v1/connections/").is_some_and(|id| !id.contains('/')) => Route::Connection,
+        "/api/v1/congestion" => Route::Congestion,
+        "/api/v1/congestion/algorithms" => Route::Algorithms,
+        "/api/v1/congestion/changes" => Route::Changes,
+        "/api/v1/congestion/rules" => Route::Rules,
+        path => below(path),
+    }
+}
+
+/// Routes with a number in them.
+fn below(path: &str) -> Route {
+    if let Some(rest) = path.strip_prefix("/api/v1/connections/") {
+        return match rest.split_once('/') {
+            None => Route::Connection,
+            Some((_, "congestion")) => Route::ConnectionCongestion,
+            Some((_, "congestion/shadow")) => Route::ConnectionShadow,
+            Some(_) => Route::Other,
+        };
+    }
+    match path.strip_prefix("/api/v1/congestion/changes/") {
+        Some(number) if !number.contains('/') => Route::Change,
         _ => Route::Other,
+    }
+}
+
+/// What a route can be asked with, and how the answer to anything else says it.
+pub(super) fn methods(route: Route) -> (&'static [Method], &'static str) {
+    match route {
+        Route::Congestion | Route::ConnectionCongestion | Route::Rules => {
+            (&[Method::GET, Method::HEAD, Method::PUT], "GET, HEAD, PUT")
+        }
+        Route::ConnectionShadow => (&[Method::PUT], "PUT"),
+        Route::Change => (&[Method::GET, Method::HEAD, Method::DELETE], "GET, HEAD, DELETE"),
+        _ => (&[Method::GET, Method::HEAD], "GET, HEAD"),
+    }
+}
+
+/// Whether a request with this method wants a change.
+pub(super) fn is_change(method: &Method) -> bool {
+    !matches!(*method, Method::GET | Method::HEAD)
+}
+
+/// Whether a change there is one of congestion controllers of connections.
+pub(super) const fn swaps(route: Route) -> bool {
+    matches!(route, Route::Congestion | Route::ConnectionCongestion)
+}
+
+/// How long a body may be, in bytes. A longer one is somebody's mistake or attack.
+pub(super) const fn longest_body(route: Route) -> u64 {
+    match route {
+        // As many as there may be, of ordinary length; nothing is read of it before the token was shown.
+        Route::Rules => 64 * 1024,
+        _ => 4096,
     }
 }
 
@@ -79,6 +132,10 @@ async fn page() -> Response {
 
 async fn script() -> Response {
     ([(CONTENT_TYPE, "text/javascript; charset=utf-8")], include_str!("page/page.js")).into_response()
+}
+
+async fn congestion_script() -> Response {
+    ([(CONTENT_TYPE, "text/javascript; charset=utf-8")], include_str!("page/congestion.js")).into_response()
 }
 
 async fn style() -> Response {
@@ -132,23 +189,50 @@ async fn overview(State(shared): State<Arc<Shared>>) -> Response {
 async fn all(State(shared): State<Arc<Shared>>, query: Result<Query<connections::Query>, QueryRejection>) -> Response {
     match query {
         Ok(Query(query)) => Json(query.choose(shared.endpoint.connections())).into_response(),
-        Err(rejection) => problem(StatusCode::BAD_REQUEST, &rejection.body_text()),
+        Err(rejection) => Problem::new(StatusCode::BAD_REQUEST, rejection.body_text()).into_response(),
     }
 }
 
 async fn one(State(shared): State<Arc<Shared>>, id: Result<Path<u64>, PathRejection>) -> Response {
-    let Ok(Path(id)) = id else { return problem(StatusCode::BAD_REQUEST, "a connection's id is a number") };
+    let Ok(Path(id)) = id else {
+        return Problem::new(StatusCode::BAD_REQUEST, "a connection's id is a number").into_response();
+    };
     let found = shared.endpoint.connections().into_iter().find(|info| info.id == id);
     match found {
         Some(info) => Json(connections::Shown::new(&info)).into_response(),
-        None => problem(StatusCode::NOT_FOUND, "there is no connection of this id; it may have ended"),
+        None => Problem::no_connection(id).into_response(),
     }
 }
 
-async fn nothing(_: Uri) -> Response {
-    problem(StatusCode::NOT_FOUND, "there is nothing here; see /, /metrics, /healthz, /readyz, /api/v1/connections")
+async fn nothing(_: Uri) -> Problem {
+    let what = "there is nothing here; see /, /metrics, /healthz, /readyz, /api/v1/connections, /api/v1/congestion";
+    Problem::new(StatusCode::NOT_FOUND, what)
 }
 
-fn problem(status: StatusCode, why: &str) -> Response {
-    (status, Json(serde_json::json!({ "error": why }))).into_response()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_path_has_its_label_and_every_label_its_methods() {
+        for (path, route, allow) in [
+            ("/", Route::Dashboard, "GET, HEAD"),
+            ("/congestion.js", Route::Asset, "GET, HEAD"),
+            ("/api/v1/connections/7", Route::Connection, "GET, HEAD"),
+            ("/api/v1/connections/7/congestion", Route::ConnectionCongestion, "GET, HEAD, PUT"),
+            ("/api/v1/connections/7/congestion/shadow", Route::ConnectionShadow, "PUT"),
+            ("/api/v1/connections/7/secrets", Route::Other, "GET, HEAD"),
+            ("/api/v1/congestion", Route::Congestion, "GET, HEAD, PUT"),
+            ("/api/v1/congestion/algorithms", Route::Algorithms, "GET, HEAD"),
+            ("/api/v1/congestion/changes", Route::Changes, "GET, HEAD"),
+            ("/api/v1/congestion/changes/7", Route::Change, "GET, HEAD, DELETE"),
+            ("/api/v1/congestion/changes/7/8", Route::Other, "GET, HEAD"),
+            ("/api/v1/congestion/rules", Route::Rules, "GET, HEAD, PUT"),
+            ("/api/v1/congestion/", Route::Other, "GET, HEAD"),
+        ] {
+            assert_eq!((label(path), methods(route).1), (route, allow), "{path}");
+            let listed: Vec<&str> = methods(route).0.iter().map(Method::as_str).collect();
+            assert_eq!(listed.join(", "), allow);
+        }
+    }
 }

@@ -21,9 +21,10 @@ const ROUNDS: usize = 50;
 pub(super) async fn run(stage: &Stage) -> Result<Infallible, Failure> {
     let connection = stage.connection();
     let mut ticks = tokio::time::interval(PAUSE);
+    let mut turn = Turn::Ours;
     loop {
-        for algorithm in Algorithm::ALL {
-            swap(stage, algorithm).await?;
+        for algorithm in super::on_show() {
+            swap(stage, algorithm, &mut turn).await?;
             for round in 0..ROUNDS {
                 ticks.tick().await;
                 connection.send_datagram(Bytes::from_static(b"still here")).ok();
@@ -33,7 +34,18 @@ pub(super) async fn run(stage: &Stage) -> Result<Infallible, Failure> {
     }
 }
 
-async fn swap(stage: &Stage, algorithm: Algorithm) -> Result<(), Failure> {
+/// Both ends go on with this controller, unless somebody else has chosen one: who tries something is not interfered with.
+async fn swap(stage: &Stage, algorithm: Algorithm, turn: &mut Turn) -> Result<(), Failure> {
+    if let Some((theirs, by)) = stage.chosen_by_others().await {
+        if *turn != Turn::Theirs {
+            out::line(format_args!(
+                "  controller    {theirs}, chosen by {by}: it stays, until `quicast cc set --clear --all` gives it up"
+            ));
+        }
+        *turn = Turn::Theirs;
+        return Ok(());
+    }
+    *turn = Turn::Ours;
     let change = stage.swap(algorithm).await?;
     if change.from != change.to {
         out::line(format_args!(
@@ -45,6 +57,13 @@ async fn swap(stage: &Stage, algorithm: Algorithm) -> Result<(), Failure> {
         ));
     }
     Ok(())
+}
+
+/// Whose choice the controller was the last time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Turn {
+    Ours,
+    Theirs,
 }
 
 /// What has been done.

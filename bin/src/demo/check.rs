@@ -7,9 +7,11 @@ use axum::http::{Request, StatusCode};
 use bytes::Bytes;
 use quicast::http3::{self, RequestSender};
 use quicast::{Algorithm, CloseReason};
+use serde_json::json;
 use tokio::time::timeout;
 
 use super::{Stage, scrape};
+use crate::cc::client::Client;
 use crate::echo::datagrams;
 use crate::echo::transfer::{self, Meter};
 use crate::error::Failure;
@@ -37,6 +39,7 @@ pub(super) async fn run(stage: &Stage) -> Result<(), Failure> {
     tell("datagrams", &patiently(datagrams(stage)).await);
     tell("key update", &patiently(key_update(stage)).await);
     tell("controller swap", &patiently(swap(stage)).await);
+    tell("swap over HTTP", &patiently(swap_over_http(stage)).await);
     tell("https", &patiently(https(stage)).await);
     tell("http/3", &patiently(http3(stage)).await);
     tell("metrics", &patiently(metrics(stage)).await);
@@ -98,10 +101,9 @@ async fn swap(stage: &Stage) -> Outcome {
     let meter = Meter::default();
     let swaps = async {
         let mut done = Vec::new();
-        for (part, algorithm) in
-            [Algorithm::NEW_RENO, Algorithm::CUBIC, Algorithm::NEW_RENO, Algorithm::CUBIC].into_iter().enumerate()
-        {
-            meter.reached((part as u64 + 1) * TEN_MEGABYTES / 5).await;
+        let algorithms: Vec<Algorithm> = super::on_show().chain([Algorithm::default()]).collect();
+        for (part, algorithm) in algorithms.iter().copied().enumerate() {
+            meter.reached((part as u64 + 1) * TEN_MEGABYTES / (algorithms.len() as u64 + 1)).await;
             let change = stage.swap(algorithm).await?;
             if change.to != algorithm {
                 return Err(Failure::failed(format_args!("asked for {algorithm}, got {}", change.to)));
@@ -113,6 +115,33 @@ async fn swap(stage: &Stage) -> Outcome {
     let transfer = transfer::run(stage.connection(), TEN_MEGABYTES, 4, &meter);
     let (done, ()) = tokio::try_join!(swaps, transfer)?;
     Ok(format!("{} in mid-transfer, every byte right", done.join(", ")))
+}
+
+/// The server's end goes on with each controller in turn while ten megabytes come back; then all of it is taken back.
+async fn swap_over_http(stage: &Stage) -> Outcome {
+    let client = Client::new(&stage.admin.url(), stage.admin.token_file())?;
+    let meter = Meter::default();
+    let algorithms: Vec<Algorithm> = super::on_show().collect();
+    let swaps = async {
+        let mut last = None;
+        for (part, algorithm) in algorithms.iter().enumerate() {
+            meter.reached((part as u64 + 1) * TEN_MEGABYTES / (algorithms.len() as u64 + 1)).await;
+            let order = json!({ "algorithm": algorithm.name(), "where": { "alpn": "echo", "role": "server" } });
+            let answer = client.put("/api/v1/congestion", &order).await?;
+            if answer["changed"] != 1 {
+                return Err(Failure::failed(format_args!("asked for {algorithm}, got {answer}")));
+            }
+            last = answer["change"].as_u64();
+        }
+        Ok(last.unwrap_or_default())
+    };
+    let transfer = transfer::run(stage.connection(), TEN_MEGABYTES, 4, &meter);
+    let (last, ()) = tokio::try_join!(swaps, transfer)?;
+    let undone = client.delete(&format!("/api/v1/congestion/changes/{last}")).await?;
+    if undone["undone"] != 1 {
+        return Err(Failure::failed(format_args!("change {last} is not taken back: {undone}")));
+    }
+    Ok(format!("{} swaps in mid-transfer, the last taken back, every byte right", algorithms.len()))
 }
 
 /// A browser comes over TCP first, and is told where HTTP/3 is.

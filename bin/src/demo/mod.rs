@@ -6,7 +6,7 @@ mod scrape;
 
 use std::time::Duration;
 
-use quicast::{Algorithm, CongestionChange, Connection};
+use quicast::{Algorithm, CongestionChange, Connection, Trigger};
 
 use crate::admin::{self, Admin};
 use crate::certificate::{self, Found};
@@ -23,6 +23,11 @@ use crate::{address, keylog, out, tcp};
 /// Where the demo listens unless told otherwise, if it is free.
 const LISTEN: &str = "localhost:4433";
 const ADMIN: &str = "127.0.0.1:9440";
+
+/// The controllers that are shown, in turn: all that find out for themselves how much a path carries.
+fn on_show() -> impl Iterator<Item = Algorithm> {
+    Algorithm::ALL.into_iter().filter(|algorithm| algorithm.name() != "fixed")
+}
 
 /// The client's.
 const NO_TUNING: Tuning = Tuning { cc: None, keylog: None };
@@ -120,6 +125,14 @@ impl Stage {
         other.set_congestion(algorithm).await.map_err(Failure::failed)
     }
 
+    /// What somebody else chose for the server's end, over HTTP, at the command line or at the live page; and who.
+    async fn chosen_by_others(&self) -> Option<(Algorithm, Trigger)> {
+        let report = self.other_end()?.congestion().await?;
+        let by = report.changes.last()?.trigger;
+        let others = matches!(by, Trigger::Cli | Trigger::Api | Trigger::Dashboard | Trigger::Rollback);
+        (report.is_chosen && others).then_some((report.algorithm, by))
+    }
+
     fn announce(&self) {
         let (url, certificate) = (self.admin.url(), &self.certificate.certificate);
         let listening = self.server.endpoint.local_addrs();
@@ -133,7 +146,7 @@ impl Stage {
         }
         out::line(format_args!("  certificate   ECDSA P-256, for localhost     {}", self.certificate.path.display()));
         out::line(format_args!("                SHA-256 {}", certificate.fingerprint()));
-        out::line(format_args!("  live page     {url}/"));
+        out::line(format_args!("  live page     {}", self.admin.page()));
         let metrics = telemetry::all().count();
         out::line(format_args!("  metrics       {url}/metrics     {metrics} metrics"));
         if let Some(line) = crate::serve::buffers::line(&self.server.endpoint) {
@@ -144,6 +157,9 @@ impl Stage {
             "                quicast echo localhost:{port} --alpn hq-interop --get /bytes/1G -o /dev/null"
         ));
         out::line(format_args!("                curl {url}/api/v1/connections"));
+        let at = if url.ends_with(":9440") { String::new() } else { format!(" --admin {url}") };
+        out::line(format_args!("                quicast cc show{at}"));
+        out::line(format_args!("                quicast cc set newreno --all --trial 10{at}"));
         out::line("  stop          Ctrl-C");
     }
 

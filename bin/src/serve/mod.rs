@@ -6,16 +6,20 @@ pub(crate) mod signals;
 pub(crate) mod urls;
 
 use std::convert::Infallible;
+use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use quicast::controllers::Registry;
 use quicast::{Algorithm, Endpoint, TransportConfig};
 use tls::pki_types::UnixTime;
 
 use self::signals::Signals;
-use crate::admin::{self, Admin, Token};
+use crate::admin::{self, Admin};
 use crate::certificate::{self, Found};
 use crate::cli::Serve;
+use crate::config::Config;
+use crate::config::reload::Reload;
 use crate::endpoint::{self, ServerSettings};
 use crate::error::Failure;
 use crate::perf::pattern::Depth;
@@ -35,9 +39,21 @@ const LOOK: Duration = Duration::from_millis(100);
 /// How long closed connections may take to say so.
 const GOOD_BYE: Duration = Duration::from_secs(3);
 
+/// Where to listen and to be watched, if nothing is said.
+const LISTEN: &str = "localhost:4433";
+const ADMIN: &str = "127.0.0.1:9440";
+
 /// Carries the command out.
-pub(crate) async fn run(arguments: Serve) -> Result<(), Failure> {
+pub(crate) async fn run(mut arguments: Serve) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
+    let config = arguments.config.as_deref().map(|file| Config::load(file, &Registry::default())).transpose()?;
+    let reload = Reload::new(config.clone(), arguments.tuning.cc)?;
+    if let Some(config) = &config {
+        config.complete(&mut arguments);
+    }
+    if arguments.listen.is_empty() {
+        arguments.listen.push(LISTEN.to_owned());
+    }
     let (certificate, is_development) = match (&arguments.cert, &arguments.key) {
         (Some(cert), Some(key)) => (certificate::load(cert, key)?, false),
         _ => (certificate::development()?, true),
@@ -48,7 +64,7 @@ pub(crate) async fn run(arguments: Serve) -> Result<(), Failure> {
     let files = Files::new(arguments.root.as_deref())?;
     let reset_key = arguments.reset_key_file.as_deref().map(reset_key::load).transpose()?;
     let key_log = keylog::open(arguments.tuning.keylog.as_deref())?;
-    let bound = admin::bind(&arguments.admin)?;
+    let bound = admin::bind(arguments.admin.as_deref().unwrap_or(ADMIN))?;
     let mut addresses = address::to_listen(&arguments.listen)?;
     let tcp = if arguments.no_tcp { None } else { Some(tcp::bind(&mut addresses)?) };
     let http = Http::new(&files);
@@ -67,12 +83,14 @@ pub(crate) async fn run(arguments: Serve) -> Result<(), Failure> {
     })?;
     http.counters.count_in(server.endpoint.metrics());
     let tcp = tcp.map(|tcp| http.serve(tcp, &certificate.certificate, key_log)).transpose()?;
-    let token = arguments.admin_token_file.as_deref().map(Token::new).transpose()?;
-    let admin = bound.map(|bound| bound.serve(server.endpoint.clone(), token)).transpose()?;
+    reload.begin(&server.endpoint);
+    let token_file = arguments.admin_token_file.as_deref();
+    let admin = bound.map(|bound| bound.serve(server.endpoint.clone(), token_file)).transpose()?;
     announce(&server.endpoint, tcp.as_ref(), admin.as_ref(), is_development.then_some(&certificate));
     let playing = Playing { server, tcp, director: http.director };
     tokio::select! {
         () = signals.stop() => drain(&playing, admin.as_ref(), &mut signals).await,
+        never = reload.run(&playing.server.endpoint) => match never {},
         () = playing.server.ended() => {
             Err(Failure::failed("the server's threads have failed; the log says why (RUST_LOG=error); start it again"))
         }
@@ -239,7 +257,12 @@ fn announce(endpoint: &Endpoint, tcp: Option<&Tcp>, admin: Option<&Admin>, devel
         out::line(line);
     }
     if let Some(admin) = admin {
-        out::line(format_args!("admin         {}/   metrics {}/metrics", admin.url(), admin.url()));
+        // What is printed to a file or a log would give the token away.
+        let page = if std::io::stdout().is_terminal() { admin.page() } else { format!("{}/", admin.url()) };
+        out::line(format_args!("admin         {page}   metrics {}/metrics", admin.url()));
+        if let Some(file) = admin.token_file() {
+            out::line(format_args!("  token       {}", file.display()));
+        }
     }
     if let Some(tcp) = tcp {
         for line in urls::lines(tcp.addresses(), development) {

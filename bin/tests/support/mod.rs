@@ -31,7 +31,7 @@ impl Folder {
     /// The command, with this folder as the user's cache and nothing of the environment that changes what it does.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_quicast"));
-        command.args(arguments).env("XDG_CACHE_HOME", &self.0);
+        command.args(arguments).env("XDG_CACHE_HOME", &self.0).env("XDG_RUNTIME_DIR", self.path("run"));
         command.env_remove("SSLKEYLOGFILE").env_remove("RUST_LOG");
         command
     }
@@ -139,6 +139,11 @@ impl Server {
         url.strip_prefix("http://").and_then(|rest| rest.split('/').next()).unwrap().parse().unwrap()
     }
 
+    /// The token of its admin address.
+    pub(crate) fn token(&self) -> String {
+        std::fs::read_to_string(self.after("  token").trim_start()).unwrap().trim().to_owned()
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         signal(&self.child, name);
     }
@@ -214,6 +219,24 @@ impl Drop for Talk {
         self.child.kill().ok();
         self.child.wait().ok();
     }
+}
+
+/// Asks the admin address for something, with this token and JSON, if any. The status and the answer.
+pub(crate) fn ask(
+    admin: SocketAddr,
+    method: &str,
+    path: &str,
+    token: Option<&str>,
+    body: &str,
+) -> (u16, serde_json::Value) {
+    let credential = token.map_or_else(String::new, |token| format!("Authorization: Bearer {token}\r\n"));
+    let kind = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
+    let length = body.len();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\nContent-Length: {length}\r\n{credential}{kind}\r\n{body}"
+    );
+    let (status, _, answer) = http(admin, &request);
+    (status, serde_json::from_str(&answer).unwrap_or_else(|_| panic!("{status} {answer}")))
 }
 
 /// Sends these bytes, and gives the answer: its status, its head and its body.

@@ -3,6 +3,7 @@
 
 mod delay;
 mod mode;
+mod parameters;
 #[cfg(test)]
 mod tests;
 mod velocity;
@@ -15,53 +16,24 @@ use crate::arithmetic::{NANOSECONDS, mul_div};
 use crate::window::{MAXIMUM_QUANTUM, MAXIMUM_WINDOW, UNPACED_BELOW, minimum_window, short_quantum};
 use crate::{
     Controller, Events, InitialConditions, Observed, Parameter, Parameters, PathModel, RecoveryPeriod, Signal,
-    Snapshot, Unit, Window,
+    Snapshot, Window,
 };
 
 use delay::Delays;
 use mode::{Mode, THOUSAND};
+use parameters::PARAMETERS;
 use velocity::Velocity;
 
 /// Binary places of the window: a step of one packet a round trip is less than a byte an acknowledgement on fast paths.
 const FRACTION_BITS: u32 = 16;
+/// However high the velocity, no more than this part of the window is added in a round trip: it takes one to hear of the queue,
+/// and short queues hold a tenth of a window.
+const MOST_GROWTH: u64 = 8;
 /// How many quarters of a window may leave in an RTTstanding in slow start, and later.
 const PACING_QUARTERS: [u64; 2] = [8, 5];
 
-const PARAMETERS: &[Parameter] = &[
-    Parameter {
-        name: "delta",
-        about: "how much delay costs against throughput: 1/delta packets of each flow wait in the queue",
-        unit: Unit::Thousandths,
-        least: 5,
-        most: 4000,
-        default: 500,
-    },
-    Parameter {
-        name: "competitive",
-        about: "whether delta is lowered while somebody else keeps the queue full",
-        unit: Unit::Switch,
-        least: 0,
-        most: 1,
-        default: 1,
-    },
-    Parameter {
-        name: "noise",
-        about: "microseconds of delay that hosts and timers make, and that are not taken for a queue",
-        unit: Unit::Count,
-        least: 0,
-        most: 100_000,
-        default: 100,
-    },
-    Parameter {
-        name: "tolerated_loss",
-        about: "the share of a round's packets whose loss is taken for chance; more halves the window",
-        unit: Unit::Thousandths,
-        least: 0,
-        most: 1000,
-        default: 150,
-    },
-];
-
+/// Small rounds are counted together until they have so many packets.
+const LEAST_ROUND_PACKETS: u64 = 40;
 /// Fewer packets lost in a round are not too many, whatever their share is.
 const LEAST_HEAVY_PACKETS: u64 = 8;
 
@@ -69,11 +41,15 @@ const LEAST_HEAVY_PACKETS: u64 = 8;
 ///
 /// Where the paper leaves a choice, or practice asks for one:
 ///
-/// * Slow start ends with the best delivery rate of the last rounds times the least RTT, but not with less than half the window:
-///   what it had in flight when the queue began.
-/// * Delay up to 100 µs (a parameter) is not taken for a queue: on fast paths it is worth more packets than 1/delta.
-/// * A step against the direction of the last round trip has velocity one; no step moves the window by more than half of it in a
-///   round trip.
+/// * Slow start ends when the queue has been there for a whole RTT, not half of one, because its own bursts are queues of half an
+///   RTT. The window is then the best delivery rate of the last rounds times the least RTT, at least half of what it was.
+/// * Delay up to 100 µs (a parameter) is not taken for a queue: on fast paths it is worth more packets than 1/delta. A queue is
+///   nearly empty below a quarter of its largest, not a tenth, or with one packet in it: flows that overshoot less leave more.
+/// * Velocity is held where it overshoots, since a queue is heard of a round trip late: a step against the direction of the last
+///   round trip has velocity one; a step down takes no more than half of the queue in a round trip, one up adds no more than an
+///   eighth of the window, and below what the last rounds delivered no more than half of what is missing.
+/// * It is paced with 2 windows an RTTstanding in slow start only, later with 1.25: half an RTT's burst at twice the rate
+///   overflows short queues.
 /// * A loss is no signal in default mode, unless a round loses more than 15 % of its packets (a parameter): then the window
 ///   is halved, once a round trip. In competitive mode a loss halves 1/delta, once a round trip. Persistent congestion leaves
 ///   two datagrams.
@@ -104,11 +80,22 @@ pub struct Copa {
     events: Events,
 }
 
-/// What became of the packets of the round under way.
+/// What became of the packets of the round under way, and of those before it if they are few.
 #[derive(Clone, Copy, Debug, Default)]
 struct Round {
     acknowledged: u64,
     lost: u64,
+    has_loss: bool,
+}
+
+impl Round {
+    /// Begins anew, but goes on counting until there are enough packets for a share of them.
+    fn end(&mut self) {
+        if self.acknowledged.saturating_add(self.lost) >= LEAST_ROUND_PACKETS {
+            *self = Self::default();
+        }
+        self.has_loss = false;
+    }
 }
 
 impl Copa {
@@ -181,30 +168,48 @@ impl Copa {
         // More than a window cannot have been in flight for a round trip; a peer that claims so gains nothing.
         let acknowledged = acknowledged.min(window);
         let step = mul_div(self.mode.inverse_delta(), u64::from(self.path.datagram_size()), THOUSAND);
-        let most = if up { window / 2 } else { step.max(self.queued(window) / 2) };
-        let in_round = step.saturating_mul(self.velocity.for_step(up)).min(most);
+        let known = self.known_window();
+        let most = if !up {
+            step.max(self.queued(window) / 2)
+        } else if window < known {
+            step.max((known - window) / 2)
+        } else {
+            step.max(window / MOST_GROWTH)
+        };
+        let in_round = step.saturating_mul(self.velocity.for_step(up)).min(most).min(window / 2);
         let change = mul_div(scale(in_round), acknowledged, window);
         self.window = if up { self.window.saturating_add(change) } else { self.window.saturating_sub(change) };
         self.limit();
+        if window < known && self.congestion_window() >= known {
+            // What lies beyond is not known: slowly again.
+            self.velocity = Velocity::new(self.congestion_window());
+        }
+    }
+
+    /// The window that the best delivery rate of the last rounds fills without a queue, in bytes.
+    fn known_window(&self) -> u64 {
+        mul_div(self.path.bandwidth(), nanoseconds(self.delays.minimum()), NANOSECONDS)
     }
 
     /// What of a window waits in the queue, in bytes.
     fn queued(&self, window: u64) -> u64 {
-        let nanoseconds = |delay: Duration| u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX);
-        let standing = self.delays.standing().unwrap_or_default();
-        mul_div(window, nanoseconds(self.delays.queueing()), nanoseconds(standing))
+        mul_div(window, nanoseconds(Some(self.delays.queueing())), nanoseconds(self.delays.standing()))
     }
 
     fn limit(&mut self) {
         self.window = self.window.clamp(scale(self.minimum_window()), scale(MAXIMUM_WINDOW));
     }
 
+    /// What one datagram takes at the best delivery rate of the last rounds; zero if that is not known.
+    fn packet_time(&self) -> Duration {
+        let bandwidth = self.path.bandwidth();
+        let takes = mul_div(u64::from(self.path.datagram_size()), NANOSECONDS, bandwidth);
+        if bandwidth == 0 { Duration::ZERO } else { Duration::from_nanos(takes) }
+    }
+
     fn end_slow_start(&mut self) {
         let window = self.congestion_window();
-        let minimum = self.delays.minimum().unwrap_or_default();
-        let nanoseconds = u64::try_from(minimum.as_nanos()).unwrap_or(u64::MAX);
-        let in_pipe = mul_div(self.path.bandwidth(), nanoseconds, NANOSECONDS);
-        self.window = scale(in_pipe.clamp(window / 2, window));
+        self.window = scale(self.known_window().clamp(window / 2, window));
         self.limit();
         self.in_slow_start = false;
         self.slow_start_threshold = Some(self.congestion_window());
@@ -216,15 +221,14 @@ impl Copa {
     /// The response to loss and marks, at most once a round trip.
     fn respond(&mut self, observed: &Observed) {
         let Some(signal) = self.recovery.signal(observed) else { return };
-        let Round { acknowledged, lost } = self.round;
+        let Round { acknowledged, lost, .. } = self.round;
         let tolerated = mul_div(acknowledged.saturating_add(lost), self.tolerated_loss, THOUSAND);
         let is_heavy = lost >= LEAST_HEAVY_PACKETS && lost > tolerated;
         let competed = self.mode.on_congestion();
         //= https://www.rfc-editor.org/rfc/rfc9002#section-7.1
-        //# If a path has been validated to support Explicit Congestion
-        //# Notification (ECN) [RFC3168] [RFC8311], QUIC treats a Congestion
-        //# Experienced (CE) codepoint in the IP header as a signal of
-        //# congestion.
+        //# If a path has been validated to support Explicit Congestion Notification (ECN)
+        //# {{!RFC3168}} {{?RFC8311}}, QUIC treats a Congestion Experienced (CE) codepoint
+        //# in the IP header as a signal of congestion.
         if is_heavy || (signal == Signal::EcnCe && !competed) {
             self.halve();
         } else if !competed {
@@ -315,13 +319,15 @@ impl Controller for Copa {
         if round_ended {
             self.velocity.on_round(self.congestion_window());
             if !self.in_slow_start {
-                self.mode.on_round(self.round.lost == 0);
+                self.mode.on_round(!self.round.has_loss);
             }
-            self.round = Round::default();
+            self.round.end();
         }
         self.round.acknowledged = self.round.acknowledged.saturating_add(observed.acknowledged_packets);
-        self.round.lost = self.round.lost.saturating_add(observed.lost_packets);
-        if observed.rtt_sample.is_some_and(|sample| self.delays.is_nearly_empty(sample)) {
+        // What arrived after all was not lost.
+        self.round.lost = self.round.lost.saturating_add(observed.lost_packets).saturating_sub(observed.spurious);
+        self.round.has_loss |= observed.has_loss();
+        if observed.rtt_sample.is_some_and(|sample| self.delays.is_nearly_empty(sample, self.packet_time())) {
             self.mode.on_nearly_empty();
         }
         self.respond(observed);
@@ -342,10 +348,10 @@ impl Controller for Copa {
             let quantum = MAXIMUM_QUANTUM.max(self.minimum_window());
             return Window { congestion_window, pacing_rate: 0, quantum };
         };
-        let nanoseconds = u64::try_from(standing.as_nanos()).unwrap_or(u64::MAX);
         let [opening, later] = PACING_QUARTERS;
         let quarters = if self.in_slow_start { opening } else { later };
-        let pacing_rate = mul_div(congestion_window.saturating_mul(quarters) / 4, NANOSECONDS, nanoseconds).max(1);
+        let pacing_rate =
+            mul_div(congestion_window.saturating_mul(quarters) / 4, NANOSECONDS, nanoseconds(Some(standing))).max(1);
         Window { congestion_window, pacing_rate, quantum: short_quantum(pacing_rate, standing, datagram_size) }
     }
 
@@ -385,6 +391,11 @@ impl Controller for Copa {
 const fn scale(bytes: u64) -> u64 {
     let most = u64::MAX >> FRACTION_BITS;
     (if bytes < most { bytes } else { most }) << FRACTION_BITS
+}
+
+/// A delay as a whole number; zero where there is none yet.
+fn nanoseconds(delay: Option<Duration>) -> u64 {
+    u64::try_from(delay.unwrap_or_default().as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn noise(parameters: &Parameters) -> Duration {

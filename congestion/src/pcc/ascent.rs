@@ -1,5 +1,6 @@
 //! [`Ascent`]: from a utility gradient to the next rate (the paper's section 4).
 
+use super::power::power;
 use super::utility::MEGABIT;
 
 /// omega_0: the first step changes the rate by no more than this part of it.
@@ -12,7 +13,7 @@ const LAST_BOUNDARY: f64 = 0.5;
 /// The steps up the utility, and how sure of their direction they are.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ascent {
-    /// theta_0: the step for a gradient of one, in Mbit/s.
+    /// The step for a gradient of one at one Mbit/s, in Mbit/s.
     scale: f64,
     up: Option<bool>,
     /// tau: consecutive steps in that direction.
@@ -37,6 +38,8 @@ impl Ascent {
     }
 
     /// The rate to go to from this one, for a gradient in utility for each Mbit/s. Rates are in bytes a second.
+    ///
+    /// A step up and one down of the same size undo each other, so that steps by chance lead nowhere.
     pub(super) fn step(&mut self, rate: f64, gradient: f64) -> f64 {
         let up = gradient > 0.0;
         if self.up == Some(up) {
@@ -44,7 +47,8 @@ impl Ascent {
         } else {
             (self.up, self.steps, self.cut) = (Some(up), 1, 0.0);
         }
-        let wanted = self.amplifier() * self.scale * gradient.abs() * MEGABIT;
+        let scale = self.scale * power(rate / MEGABIT, 0.5);
+        let wanted = self.amplifier() * scale * gradient.abs() * MEGABIT;
         let boundary = (FIRST_BOUNDARY + self.cut * BOUNDARY_STEP).min(LAST_BOUNDARY);
         let change = if wanted > boundary * rate {
             self.cut += 1.0;
@@ -53,7 +57,7 @@ impl Ascent {
             self.cut = cuts_for(wanted / rate);
             wanted
         };
-        if up { rate + change } else { rate - change }
+        if up { rate + change } else { rate * rate / (rate + change) }
     }
 
     /// m(tau): tau up to three steps in one direction, then 2 tau - 3.
@@ -74,41 +78,50 @@ fn cuts_for(change: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::vec::Vec;
+
     use super::*;
 
     #[test]
     fn steps_in_one_direction_grow_as_the_confidence_amplifier_does() {
-        let mut ascent = Ascent::new(1.0);
-        let rate = 1000.0 * MEGABIT;
-        let steps: std::vec::Vec<f64> = (0..6).map(|_| (ascent.step(rate, 0.5) - rate) / MEGABIT).collect();
-        // m = 1, 2, 3, 5, 7, 9.
-        for (step, expected) in steps.iter().zip([0.5, 1.0, 1.5, 2.5, 3.5, 4.5]) {
-            assert!((step - expected).abs() < 1e-6, "{steps:?}");
+        let mut ascent = Ascent::new(0.03);
+        let rate = 900.0 * MEGABIT;
+        let steps: Vec<f64> = (0..6).map(|_| (ascent.step(rate, 0.5) - rate) / MEGABIT).collect();
+        // 0.03 times the root of 900 times 0.5 is 0.45; m = 1, 2, 3, 5, 7, 9.
+        for (step, times) in steps.iter().zip([1.0, 2.0, 3.0, 5.0, 7.0, 9.0]) {
+            assert!((step - 0.45 * times).abs() < 1e-6, "{steps:?}");
         }
-        let back = (ascent.step(rate, -0.5) - rate) / MEGABIT;
-        assert!((back + 0.5).abs() < 1e-6, "another direction begins with one");
+        let back = ascent.step(rate, -0.5) / MEGABIT;
+        assert!((back - 900.0 * 900.0 / 900.45).abs() < 1e-6, "another direction begins with one: {back}");
     }
 
     #[test]
     fn the_boundary_opens_while_steps_are_cut_and_closes_when_the_direction_changes() {
-        let mut ascent = Ascent::new(1.0);
+        let mut ascent = Ascent::new(0.03);
         let rate = 100.0 * MEGABIT;
-        let steps: std::vec::Vec<f64> = (0..7).map(|_| 1.0 - ascent.step(rate, -450.0) / rate).collect();
+        let steps: Vec<f64> = (0..7).map(|_| rate / ascent.step(rate, -4500.0) - 1.0).collect();
         for (step, expected) in steps.iter().zip([0.05, 0.15, 0.25, 0.35, 0.45, 0.5, 0.5]) {
             assert!((step - expected).abs() < 1e-9, "{steps:?}");
         }
-        assert!((ascent.step(rate, 450.0) / rate - 1.05).abs() < 1e-9);
+        assert!((ascent.step(rate, 4500.0) / rate - 1.05).abs() < 1e-9);
     }
 
     #[test]
     fn a_step_that_fits_closes_the_boundary_to_what_it_needs() {
-        let mut ascent = Ascent::new(1.0);
+        let mut ascent = Ascent::new(0.03);
         let rate = 100.0 * MEGABIT;
         for _ in 0..4 {
-            ascent.step(rate, -450.0);
+            ascent.step(rate, 4500.0);
         }
-        // The fifth and sixth steps: m = 7 and 9, so 14 and 36 Mbit/s wanted, below 45 and 25 %.
-        assert!((ascent.step(rate, -2.0) / rate - 0.86).abs() < 1e-9);
-        assert!((ascent.step(rate, -4.0) / rate - 0.85).abs() < 1e-9, "the boundary had closed to 15 %");
+        // 0.3 Mbit/s for a gradient of one. The fifth step: m = 7, 14.7 of 45 % wanted; the sixth: m = 9, 27 of now 15 %.
+        assert!((ascent.step(rate, 7.0) / rate - 1.147).abs() < 1e-9);
+        assert!((ascent.step(rate, 10.0) / rate - 1.15).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_step_up_and_one_down_undo_each_other() {
+        let rate = 10.0 * MEGABIT;
+        let up = Ascent::new(0.03).step(rate, 1e9);
+        assert!((Ascent::new(0.03).step(up, -1e9) / rate - 1.0).abs() < 1e-9);
     }
 }

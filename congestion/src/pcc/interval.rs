@@ -9,8 +9,11 @@ use crate::Observed;
 
 /// So many intervals can wait for their acknowledgements; while they do, the last one is prolonged.
 pub(super) const MAXIMUM_INTERVALS: usize = 12;
-/// An interval whose sender kept below this part of the rate says nothing about the rate, in eighths.
-const USED_EIGHTHS: f64 = 7.0;
+/// An interval in which less than this part of the rate was sent says nothing about the rate. Half of it may be missing because
+/// timers are coarse ...
+const USED: f64 = 0.5;
+/// ... but not an eighth where the delivery samples do not say whether the application was the limit.
+const USED_BLINDLY: f64 = 0.875;
 /// After the last packet of an interval, packets of so much of an RTT have to be heard of before its losses are all known.
 const REORDERING_DIVISOR: u32 = 8;
 
@@ -41,6 +44,8 @@ pub(super) struct Interval {
     rtt: Regression,
     /// The sending time of the latest point of it.
     heard_until: f64,
+    /// Whether the application was the limit when a packet was sent; `None` if no packet told.
+    limited: Option<bool>,
 }
 
 /// An interval whose packets have all been heard of.
@@ -66,6 +71,7 @@ impl Interval {
             marked_packets: 0,
             rtt: Regression::default(),
             heard_until: 0.0,
+            limited: None,
         }
     }
 
@@ -76,20 +82,35 @@ impl Interval {
     }
 
     /// What is known of it by now, whether or not all of it is.
-    pub(super) fn measure(&self, utility: &Utility) -> Measured {
+    pub(super) fn measure(&self, utility: &Utility, minimum: f64) -> Measured {
         let packets = self.acknowledged_packets.saturating_add(self.lost_packets) as f64;
         let bad = self.lost_packets.saturating_add(self.marked_packets) as f64;
         let loss = (bad / packets.max(1.0)).min(1.0);
         let marks = (self.marked_packets as f64 / packets.max(1.0)).min(1.0);
-        Measured { rate: self.rate, packets, loss, marks, gradient: utility.filter(&self.rtt, self.heard_until) }
+        Measured {
+            rate: self.rate,
+            packets,
+            loss,
+            marks,
+            gradient: utility.slope(&self.rtt, self.heard_until),
+            standing: self.rtt.mean_y() / minimum.max(1e-6) - 1.0,
+        }
     }
 
     /// Whether what was sent is what the rate is: neither the application nor the window held it back.
     ///
     /// [`Observed::application_limited`] is not asked: who waits for the pacer does not fill the window, and is not limited.
-    fn is_used(&self, now: Time) -> bool {
-        let seconds = self.end.unwrap_or(now).saturating_since(self.start).as_secs_f64();
-        self.sent as f64 * 8.0 >= self.rate * seconds * USED_EIGHTHS
+    fn is_used(&self) -> bool {
+        match self.limited {
+            Some(limited) => !limited && self.has_sent(self.end, USED),
+            None => self.has_sent(self.end, USED_BLINDLY),
+        }
+    }
+
+    /// Whether this part of the rate was sent up to that moment.
+    fn has_sent(&self, until: Option<Time>, part: f64) -> bool {
+        let seconds = until.unwrap_or(self.start).saturating_since(self.start).as_secs_f64();
+        self.sent as f64 >= self.rate * seconds * part
     }
 }
 
@@ -144,6 +165,11 @@ impl Intervals {
                 interval.acknowledged_bytes = interval.acknowledged_bytes.saturating_add(observed.acknowledged_bytes);
                 interval.acknowledged_packets =
                     interval.acknowledged_packets.saturating_add(observed.acknowledged_packets);
+                // What arrived after all was not lost.
+                interval.lost_packets = interval.lost_packets.saturating_sub(observed.spurious);
+                if let Some(delivery) = observed.delivery {
+                    interval.limited = Some(interval.limited.unwrap_or(false) || delivery.application_limited);
+                }
                 interval.marked_packets = interval.marked_packets.saturating_add(observed.ecn_ce);
                 if let Some(sample) = observed.rtt_sample {
                     let since = sent_at.saturating_since(interval.start).as_secs_f64();
@@ -163,7 +189,7 @@ impl Intervals {
     }
 
     /// Takes away the oldest interval if all of it is known, within what reordering `rtt` leaves room for.
-    pub(super) fn poll_finished(&mut self, utility: &Utility, rtt: Duration) -> Option<Finished> {
+    pub(super) fn poll_finished(&mut self, utility: &Utility, rtt: Duration, minimum: f64) -> Option<Finished> {
         let latest_heard = self.latest_heard;
         let oldest = *self.at(0);
         if !oldest.is_known(latest_heard, rtt) {
@@ -171,9 +197,8 @@ impl Intervals {
         }
         self.first = (self.first + 1) % MAXIMUM_INTERVALS;
         self.count -= 1;
-        let end = oldest.end.unwrap_or(oldest.start);
-        let measured = (oldest.is_used(end) && oldest.acknowledged_packets.saturating_add(oldest.lost_packets) > 0)
-            .then(|| oldest.measure(utility));
+        let measured = (oldest.is_used() && oldest.acknowledged_packets.saturating_add(oldest.lost_packets) > 0)
+            .then(|| oldest.measure(utility, minimum));
         Some(Finished { purpose: oldest.purpose, measured })
     }
 
@@ -211,9 +236,9 @@ impl Intervals {
 
     /// Whether the rate of the current interval was made use of up to now.
     pub(super) fn is_current_used(&mut self, now: Time) -> bool {
-        self.current().is_used(now)
+        self.current().has_sent(Some(now), USED)
     }
 }
 
 /// Longer samples are taken as this long, so that sums of their squares stay numbers.
-const MAXIMUM_RTT: Duration = Duration::from_secs(3600);
+pub(super) const MAXIMUM_RTT: Duration = Duration::from_secs(3600);

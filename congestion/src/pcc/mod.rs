@@ -7,7 +7,9 @@
 //! ```
 
 mod ascent;
+mod brakes;
 mod interval;
+mod parameters;
 mod power;
 mod steering;
 #[cfg(test)]
@@ -18,72 +20,22 @@ use core::time::Duration;
 
 use codec::Time;
 
+use crate::chance::Chance;
 use crate::window::{MAXIMUM_WINDOW, UNPACED_BELOW, minimum_window, short_quantum};
 use crate::{
-    Controller, Events, InitialConditions, Observed, Parameter, Parameters, PathModel, RecoveryPeriod, Snapshot, Unit,
-    Window,
+    Controller, Events, InitialConditions, Observed, Parameter, Parameters, PathModel, RecoveryPeriod, Snapshot, Window,
 };
 
 use ascent::Ascent;
 use interval::Intervals;
+use parameters::PARAMETERS;
 use steering::Phase;
-use utility::Utility;
+use utility::{Regression, Utility};
 
 /// The window is what the rate has in flight times this: it holds a sender back only where acknowledgements stay away.
 const WINDOW_GAIN: f64 = 2.0;
 /// No rate is higher than this, in bytes a second.
 const MAXIMUM_RATE: f64 = 1e12;
-
-const PARAMETERS: &[Parameter] = &[
-    Parameter {
-        name: "exponent",
-        about: "t of the utility x^t - b x dRTT/dT - c x L: how much a higher rate x is worth",
-        unit: Unit::Thousandths,
-        least: 100,
-        most: 999,
-        default: 900,
-    },
-    Parameter {
-        name: "delay_coefficient",
-        about: "b of the utility: how much a growing RTT costs; 0 ignores delay (Vivace-Loss)",
-        unit: Unit::Thousandths,
-        least: 0,
-        most: 100_000_000,
-        default: 900_000,
-    },
-    Parameter {
-        name: "loss_coefficient",
-        about: "c of the utility: how much loss costs; 11.35 takes up to 5 % at 100 Mbit/s for random",
-        unit: Unit::Thousandths,
-        least: 1000,
-        most: 1_000_000,
-        default: 11_350,
-    },
-    Parameter {
-        name: "gradient_threshold",
-        about: "an RTT that grows by less than this, in seconds a second, does not count",
-        unit: Unit::Thousandths,
-        least: 0,
-        most: 1000,
-        default: 10,
-    },
-    Parameter {
-        name: "epsilon",
-        about: "how far from its rate a trial is",
-        unit: Unit::Thousandths,
-        least: 10,
-        most: 250,
-        default: 50,
-    },
-    Parameter {
-        name: "step",
-        about: "Mbit/s that the first step makes for a utility gradient of one; later steps are amplified",
-        unit: Unit::Thousandths,
-        least: 1,
-        most: 1_000_000,
-        default: 1000,
-    },
-];
 
 /// PCC Vivace.
 ///
@@ -92,14 +44,24 @@ const PARAMETERS: &[Parameter] = &[
 ///
 /// * What counts for a monitor interval is when packets were sent; a turn tells that of its latest packet only, so at an edge
 ///   a turn counts whole for the later interval. An interval lasts 1 to 1.25 RTT, 5 ms and ten packets at least. One in which
-///   the application or the window limited the sender is repeated.
+///   the application limited the sender, or less than half of the rate was sent, is repeated.
 /// * Starting doubles each interval as soon as the last but one is known to have been worth it, and ends before an interval is
-///   over if that already is not. It goes on with the best delivery rate of the last rounds, once the queue it made is gone.
+///   over if that already is not, but not for what chance explains. It drains the queue it made for a round trip or more, and goes
+///   on with the best delivery rate of the last rounds.
 /// * After two pairs of trials that agree, each further step needs one interval; the first that was worth less is taken back.
-/// * Noise: RTT gradients count from the threshold on, if they are two standard errors from zero and at least 100 µs; loss rates
-///   of two intervals count as different from two standard errors on. A negative gradient is no gain.
+/// * A negative RTT gradient is no gain. Gradients count if they are two standard errors from zero, 100 µs and 1 % at least, and in
+///   trials as far as both pairs agree on them. How the RTT goes on over a whole decision counts from a tenth of that on: what
+///   many flows together do too much is less than what each could see of itself in a trial.
+/// * Losses of two trials that differ by chance are believed to differ half as much at one standard error. Loss costs up to
+///   eleven times as much while a queue stands that is longer than a tenth of the least RTT: then it is not the path's. Without it,
+///   flows would fill the queue until a packet in twenty is lost.
+/// * The first step is in proportion to the root of the rate, not the same at every rate: a step of 1 Mbit/s is nothing to a
+///   gigabit, and too much for flows that share ten megabits to become equal. A step down undoes one up.
 /// * A mark (ECN-CE) is a lost packet to the utility.
-/// * If a third of a round's packets is lost, the rate is halved at once, once a round trip.
+/// * If a third of a round's packets is lost, the rate is halved at once, once a round trip. If the RTT grows by a fifth of a
+///   second each second, the rate becomes at once what that says the path delivers: the path has become slower.
+///
+/// Where others fill the queue, as CUBIC does, it takes what they leave: the RTT that they make grow is its own cost.
 ///
 /// Hand-off, from a [`Snapshot`]: the rate is the window over the smoothed RTT, or the bandwidth if that is known and less; the
 /// window is the snapshot's for a round trip; starting goes on if the snapshot was in slow start, otherwise trials begin, as soon as a
@@ -121,9 +83,12 @@ pub struct Pcc {
     rate: f64,
     /// Bytes a second: what the current interval is sent at.
     sending: f64,
+    /// RTT over sending time since the rate changed.
+    trend: Regression,
+    trend_start: Time,
     /// The least length of the current interval.
     length: Duration,
-    chance: u64,
+    chance: Chance,
     round: Round,
     /// No window above this until a round trip has passed.
     ceiling: Option<u64>,
@@ -161,8 +126,10 @@ impl Pcc {
             epsilon: parameters.get(4) as f64 / 1000.0,
             rate: 0.0,
             sending: 0.0,
+            trend: Regression::default(),
+            trend_start: conditions.now,
             length: Duration::ZERO,
-            chance: conditions.seed,
+            chance: Chance::new(conditions.seed),
             round: Round::default(),
             ceiling: None,
             window: Window::paced(conditions.window(), None, path.datagram_size(), false),
@@ -195,7 +162,7 @@ impl Pcc {
             ..Self::new(&conditions, parameters)
         };
         // Not the same lots as whoever drew from this seed before.
-        pcc.chance ^= now.as_nanos().rotate_left(32);
+        pcc.chance = Chance::new(snapshot.seed ^ now.as_nanos().rotate_left(32));
         if let Some(rtt) = snapshot.smoothed_rtt {
             let sustained = window as f64 / seconds(rtt);
             let bandwidth = snapshot.bandwidth as f64;
@@ -212,6 +179,11 @@ impl Pcc {
 
     fn smoothed_rtt(&self) -> Duration {
         self.path.smoothed_rtt().unwrap_or_default()
+    }
+
+    /// The least RTT of the path in seconds; a microsecond at least.
+    fn minimum_rtt(&self) -> f64 {
+        seconds(self.path.rtt().map_or_else(|| self.smoothed_rtt(), |rtt| rtt.minimum))
     }
 
     /// A rate within its bounds: two datagrams an RTT at least.

@@ -1,20 +1,20 @@
-//! What [`Pcc`] does with its rate: starting, draining, trials, steps, and the brakes.
+//! What [`Pcc`] does with its rate: starting, draining, trials, steps.
 
 use core::time::Duration;
 
 use codec::Time;
 
-use super::interval::{Finished, Intervals, Purpose};
-use super::utility::{CERTAIN_LOSS, MEGABIT, Measured, SIGNIFICANT_LOSS, Utility};
-use super::{Pcc, Round, seconds};
+use super::interval::{Finished, Intervals, MAXIMUM_RTT, Purpose};
+use super::utility::{MEGABIT, Measured, Regression, trust};
+use super::{Pcc, seconds};
 use crate::Observed;
 
 /// The shortest interval: less is shorter than timers are late.
 const LEAST_INTERVAL: Duration = Duration::from_millis(5);
 /// Packets in an interval at least.
-const LEAST_PACKETS: u64 = 20;
+const LEAST_PACKETS: u64 = 10;
 /// An interval that is judged before its end has so many packets.
-const LEAST_EARLY_PACKETS: f64 = 20.0;
+pub(super) const LEAST_EARLY_PACKETS: f64 = 20.0;
 /// ... and an RTT that grows by so much, in seconds a second, if it is judged by that.
 const LEAST_EARLY_GRADIENT: f64 = 0.1;
 /// Trials of one decision: two pairs.
@@ -25,10 +25,6 @@ const LEAST_DIFFERENCE: f64 = 0.002;
 const DRAIN_GAIN: f64 = 0.5;
 /// It drains for so many smoothed RTTs at most.
 const DRAIN_ROUNDS: u32 = 3;
-/// A round that loses one packet in so many loses too much to wait for the utility to tell.
-const HEAVY_LOSS: u64 = 3;
-/// Fewer packets lost in a round are no heavy loss.
-const LEAST_HEAVY_PACKETS: u64 = 8;
 
 /// What it is doing with the rate.
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +67,7 @@ impl Pcc {
         self.sending = self.rate;
         self.decision += 1;
         self.ascent.restart();
+        self.restart_trend(now);
         if starting {
             self.phase = Phase::Starting { previous: None, begun: 0, known: 0 };
         } else {
@@ -94,23 +91,31 @@ impl Pcc {
         }
         self.rate = self.bounded(self.rate);
         self.intervals.on_observed(observed);
+        if let (Some(sample), Some(sent_at)) = (observed.rtt_sample, observed.largest_acknowledged_sent_at)
+            && sent_at >= self.trend_start
+        {
+            let since = sent_at.saturating_since(self.trend_start).as_secs_f64();
+            self.trend.add(since, sample.min(MAXIMUM_RTT).as_secs_f64());
+        }
         let rtt = self.smoothed_rtt();
-        while let Some(finished) = self.intervals.poll_finished(&self.utility, rtt) {
+        let minimum = self.minimum_rtt();
+        while let Some(finished) = self.intervals.poll_finished(&self.utility, rtt, minimum) {
             self.on_finished(now, &finished);
         }
         match self.phase {
             Phase::Starting { previous: Some(previous), .. } => self.judge_early(now, &previous),
             Phase::Draining { from, until, bounds } => {
                 self.rate = self.bounded(self.delivered(bounds));
-                let minimum = self.path.rtt().map_or(rtt, |rtt| rtt.minimum);
-                let in_pipe = (self.rate * seconds(minimum)) as u64;
+                let in_pipe = (self.rate * minimum) as u64;
                 let heard = observed.largest_acknowledged_sent_at.is_some_and(|sent_at| sent_at >= from);
                 if now >= until || (heard && observed.bytes_in_flight <= in_pipe) {
                     self.slow_start_threshold = Some(self.in_flight(self.rate));
+                    self.restart_trend(now);
                     self.probe();
                     self.next_interval(now);
                 }
             }
+            Phase::Probing { .. } | Phase::Moving { .. } => self.brake_for_delay(now),
             _ => {}
         }
         if self.is_due(now) {
@@ -139,7 +144,7 @@ impl Pcc {
     }
 
     /// Begins the interval that is next in this phase.
-    fn next_interval(&mut self, now: Time) {
+    pub(super) fn next_interval(&mut self, now: Time) {
         let (used, held) = (self.intervals.is_current_used(now), self.recovery.is_under_way());
         let decision = self.decision;
         let idle = (None, self.rate);
@@ -175,17 +180,8 @@ impl Pcc {
     /// 1 to 1.25 RTT, by lot, so that flows do not make their trials in step.
     fn draw_length(&mut self) -> Duration {
         let rtt = self.smoothed_rtt().min(Duration::from_secs(60));
-        let lot = u32::try_from(self.draw() % 256).unwrap_or(0);
+        let lot = u32::try_from(self.chance.below(256)).unwrap_or(0);
         (rtt + rtt * lot / 1024).max(LEAST_INTERVAL)
-    }
-
-    /// The next lot (splitmix64; a private copy).
-    fn draw(&mut self) -> u64 {
-        self.chance = self.chance.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.chance;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
     }
 
     fn on_finished(&mut self, now: Time, finished: &Finished) {
@@ -200,7 +196,7 @@ impl Pcc {
                     *previous = Some(measured);
                     return;
                 };
-                let (was, is) = self.utility.compare(&before, &measured, CERTAIN_LOSS);
+                let (was, is) = self.utility.compare_in_doubt(&before, &measured);
                 if is > was || measured.rate <= before.rate {
                     *previous = Some(measured);
                 } else {
@@ -234,26 +230,25 @@ impl Pcc {
     /// Ends starting before an interval is over, if what is known of it already is worth less than the one before.
     fn judge_early(&mut self, now: Time, previous: &Measured) {
         let Some(interval) = self.intervals.oldest_of(self.decision) else { return };
-        let mut measured = interval.measure(&self.utility);
+        let mut measured = interval.measure(&self.utility, self.minimum_rtt());
         if measured.gradient < LEAST_EARLY_GRADIENT {
             measured.gradient = 0.0;
         }
-        let (was, is) = self.utility.compare(previous, &measured, CERTAIN_LOSS);
+        let (was, is) = self.utility.compare_in_doubt(previous, &measured);
         if measured.packets >= LEAST_EARLY_PACKETS && measured.rate > previous.rate && is < was {
             self.end_starting(now, previous, &measured);
         }
     }
 
     /// Starting has found what the path carries: between the last rate that was worth it and the first that was not.
-    fn end_starting(&mut self, now: Time, good: &Measured, bad: &Measured) {
+    pub(super) fn end_starting(&mut self, now: Time, good: &Measured, bad: &Measured) {
         let window = self.in_flight(self.rate);
         let bounds = (good.rate, bad.rate.max(good.rate));
         self.rate = self.bounded(self.delivered(bounds));
         self.reduced(now, window);
-        if bad.loss > 0.0 {
-            self.recovery.begin(now);
-            self.events.loss += 1;
-        }
+        // What was sent too fast and is going to be found lost was answered with this.
+        self.recovery.begin(now);
+        self.events.loss += u64::from(bad.loss > 0.0);
         self.slow_start_threshold = Some(self.in_flight(self.rate));
         self.decision += 1;
         self.ascent.restart();
@@ -268,10 +263,16 @@ impl Pcc {
         (self.path.bandwidth() as f64).clamp(least, most.max(least))
     }
 
+    /// The rate changed: how the RTT goes on is to be seen.
+    pub(super) fn restart_trend(&mut self, now: Time) {
+        self.trend = Regression::default();
+        self.trend_start = now;
+    }
+
     /// Begins two pairs of trials around the rate.
     pub(super) fn probe(&mut self) {
         self.decision += 1;
-        self.phase = Phase::Probing { results: [None; TRIALS], begun: 0, order: self.draw() };
+        self.phase = Phase::Probing { results: [None; TRIALS], begun: 0, order: self.chance.next() };
     }
 
     /// Makes a step once all four trials are known, if both pairs say the same.
@@ -283,9 +284,12 @@ impl Pcc {
         let pairs = [ordered(first, second), ordered(third, fourth)];
         let (high, low) = (together(&pairs.map(|(high, _)| high)), together(&pairs.map(|(_, low)| low)));
         // Whether loss differs, all four tell together; which way is better, each pair has to say.
-        let differs = Utility::has_other_loss(&high, &low, SIGNIFICANT_LOSS);
+        let trust = trust(&high, &low);
+        let trend = self.utility.trend(&self.trend, now.saturating_since(self.trend_start).as_secs_f64());
+        let own = self.utility.own_slope(pairs.map(|(high, low)| high.gradient - low.gradient)) / 2.0;
         let gradients = pairs.map(|(high, low)| {
-            let (more, less) = self.utility.compare(&high, &low, if differs { 0.0 } else { f64::INFINITY });
+            let (high, low) = (Measured { gradient: trend + own, ..high }, Measured { gradient: trend - own, ..low });
+            let (more, less) = self.utility.compare(&high, &low, trust);
             (more - less) / ((high.rate - low.rate).max(1.0) / MEGABIT)
         });
         if (gradients[0] > 0.0) != (gradients[1] > 0.0) {
@@ -300,7 +304,7 @@ impl Pcc {
 
     /// One more step in the same direction, or the last one is taken back.
     fn judge_step(&mut self, now: Time, from: &Measured, measured: &Measured) {
-        let (was, is) = self.utility.compare(from, measured, SIGNIFICANT_LOSS);
+        let (was, is) = self.utility.compare(from, measured, trust(from, measured));
         let difference = measured.rate - from.rate;
         if difference.abs() < LEAST_DIFFERENCE * from.rate {
             self.probe();
@@ -315,6 +319,7 @@ impl Pcc {
         if is < was {
             self.count_reduction(now, from.rate, measured);
             self.rate = self.bounded(from.rate);
+            self.restart_trend(now);
         }
         self.probe();
         self.next_interval(now);
@@ -327,6 +332,7 @@ impl Pcc {
         self.decision += 1;
         self.phase = Phase::Moving { from: *from, begun: false };
         self.next_interval(now);
+        self.restart_trend(now);
     }
 
     /// Notes a reduction to `rate`, if it is one; `because` is the interval that was worth less.
@@ -338,63 +344,9 @@ impl Pcc {
         }
     }
 
-    fn reduced(&mut self, now: Time, window_before: u64) {
+    pub(super) fn reduced(&mut self, now: Time, window_before: u64) {
         self.saturation_window = Some(window_before);
         self.last_reduction = Some(now);
-    }
-
-    /// Halves the rate if a round loses so much that no utility has to be asked.
-    pub(super) fn brake(&mut self, observed: &Observed, round_ended: bool) {
-        if round_ended {
-            self.round = Round::default();
-        }
-        self.round.acknowledged = self.round.acknowledged.saturating_add(observed.acknowledged_packets);
-        self.round.lost = self.round.lost.saturating_add(observed.lost_packets);
-        let Round { acknowledged, lost } = self.round;
-        let heavy = lost >= LEAST_HEAVY_PACKETS && lost >= acknowledged.saturating_add(lost) / HEAVY_LOSS;
-        if !heavy || !observed.has_loss() || self.recovery.covers(observed.lost_sent_at()) {
-            return;
-        }
-        let now = observed.now;
-        self.round = Round::default();
-        if matches!(self.phase, Phase::Unmeasured) {
-            self.ceiling = Some((self.window.congestion_window / 2).max(self.minimum_window()));
-            self.window.congestion_window = self.ceiling.unwrap_or_default();
-            self.events.loss += 1;
-            self.recovery.begin(now);
-            return;
-        }
-        if let Phase::Starting { previous: Some(good), .. } = self.phase {
-            let bad = Measured { rate: self.rate, loss: 1.0, ..good };
-            self.end_starting(now, &good, &bad);
-            return;
-        }
-        self.reduced(now, self.in_flight(self.rate));
-        self.rate = self.bounded(self.rate / 2.0);
-        self.slow_start_threshold = Some(self.in_flight(self.rate));
-        self.events.loss += 1;
-        self.recovery.begin(now);
-        self.ascent.restart();
-        self.probe();
-        self.next_interval(now);
-    }
-
-    /// Persistent congestion: everything learnt is void.
-    pub(super) fn collapse(&mut self, now: Time, bytes_in_flight: u64) {
-        //= https://www.rfc-editor.org/rfc/rfc9002#section-7.6.2
-        //# When persistent congestion is declared, the sender's congestion
-        //# window MUST be reduced to the minimum congestion window
-        //# (kMinimumWindow), similar to a TCP sender's response on an RTO
-        let floor = self.minimum_window();
-        self.window.congestion_window = floor;
-        self.ceiling = Some(floor);
-        self.recovery.forget();
-        self.last_reduction = Some(now);
-        self.events.persistent += 1;
-        if !matches!(self.phase, Phase::Unmeasured) {
-            self.rate = self.bounded(0.0);
-            self.begin(now, true, bytes_in_flight);
-        }
     }
 }
 
@@ -415,5 +367,6 @@ fn together(both: &[Measured; 2]) -> Measured {
         loss: mean(one.loss, other.loss),
         marks: mean(one.marks, other.marks),
         gradient: (one.gradient + other.gradient) / 2.0,
+        standing: (one.standing + other.standing) / 2.0,
     }
 }

@@ -1,8 +1,10 @@
 "use strict";
 // Asks once a second; rates are differences of the totals.
 const SHOWN = 100;
+const SAMPLES = 60;
 const $ = id => document.getElementById(id);
 let last = null;
+const rows = new Map();
 
 const scaled = (value, step, units) => {
   let unit = 0;
@@ -14,21 +16,75 @@ const bits = value => scaled(value * 8, 1000, ["bit/s", "kbit/s", "Mbit/s", "Gbi
 const count = value => scaled(value, 1000, ["/s", "k/s", "M/s"]);
 const time = seconds => seconds >= 1 ? `${seconds.toFixed(2)} s` : `${(seconds * 1000).toFixed(seconds < 0.01 ? 2 : 0)} ms`;
 
-const cell = (text, number) => {
-  const td = document.createElement("td");
-  td.textContent = text;
-  if (number) td.className = "n";
-  return td;
+const svg = (name, attributes) => {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  return element;
 };
 
-const row = c => {
-  const tr = document.createElement("tr");
-  tr.append(cell(c.id), cell(c.role), cell(c.remote), cell(c.alpn), cell(c.state),
-    cell(`${c.congestion.algorithm} (${c.congestion.state})`), cell(bytes(c.congestion.window_bytes), true),
-    cell(bytes(c.congestion.bytes_in_flight), true), cell(time(c.smoothed_rtt_seconds), true),
-    cell(bytes(c.totals.bytes_sent), true), cell(bytes(c.totals.bytes_received), true),
-    cell(`${c.totals.packets_lost} of ${c.totals.packets_sent}`, true), cell(c.limited_by));
-  return tr;
+// The window over the last minute; a vertical line where another controller took over.
+class Chart {
+  constructor() {
+    this.samples = [];
+    this.element = svg("svg", { viewBox: `0 0 ${SAMPLES - 1} 20`, preserveAspectRatio: "none", role: "img" });
+  }
+
+  add(window, controller) {
+    this.samples.push({ window, controller });
+    if (this.samples.length > SAMPLES) this.samples.shift();
+    const most = Math.max(...this.samples.map(sample => sample.window), 1);
+    const x = index => SAMPLES - this.samples.length + index;
+    const points = this.samples.map(({ window }, index) => `${x(index)},${(19 - 18 * window / most).toFixed(1)}`);
+    const marks = [];
+    for (let index = 1; index < this.samples.length; index += 1) {
+      if (this.samples[index].controller !== this.samples[index - 1].controller) {
+        marks.push(svg("line", { x1: x(index), x2: x(index), y1: 0, y2: 20 }));
+      }
+    }
+    this.element.replaceChildren(...marks, svg("polyline", { points: points.join(" ") }));
+    this.element.setAttribute("aria-label", `window over the last minute, at most ${bytes(most)}`);
+  }
+}
+
+// A row stays as long as its connection: what is being chosen in it is not taken from under the pointer.
+class Row {
+  constructor(c) {
+    this.element = document.createElement("tr");
+    this.chart = new Chart();
+    this.cells = Array.from({ length: 14 }, (_, index) => {
+      const td = document.createElement("td");
+      if ([6, 8, 9, 10, 11, 12].includes(index)) td.className = "n";
+      return td;
+    });
+    this.controller = document.createElement("span");
+    this.cells[5].append(this.controller, ...control.chooser(c.id, c.congestion.algorithm));
+    this.cells[7].append(this.chart.element);
+    this.element.append(...this.cells);
+  }
+
+  show(c) {
+    const cc = c.congestion;
+    const texts = [c.id, c.role, c.remote, c.alpn, c.state, null, bytes(cc.window_bytes), null, bytes(cc.bytes_in_flight),
+      time(c.smoothed_rtt_seconds), bytes(c.totals.bytes_sent), bytes(c.totals.bytes_received),
+      `${c.totals.packets_lost} of ${c.totals.packets_sent}`, c.limited_by];
+    texts.forEach((text, index) => { if (text !== null) this.cells[index].textContent = text; });
+    this.controller.textContent = `${cc.algorithm} (${cc.state})`;
+    this.chart.add(cc.window_bytes, cc.algorithm);
+  }
+}
+
+const fill = connections => {
+  const here = new Set(connections.map(c => c.id));
+  for (const [id, row] of rows) {
+    if (!here.has(id)) { row.element.remove(); rows.delete(id); }
+  }
+  connections.forEach((c, place) => {
+    let row = rows.get(c.id);
+    if (!row) { row = new Row(c); rows.set(c.id, row); }
+    row.show(c);
+    const there = $("rows").children[place];
+    if (there !== row.element) $("rows").insertBefore(row.element, there ?? null);
+  });
 };
 
 const show = (now, table) => {
@@ -42,7 +98,7 @@ const show = (now, table) => {
     $("datagrams").textContent = `${count(rate("received_datagrams"))} / ${count(rate("sent_datagrams"))}`;
   }
   last = now;
-  $("rows").replaceChildren(...table.connections.map(row));
+  fill(table.connections);
   $("more").textContent = table.total > SHOWN ? `${SHOWN} of ${table.total} connections` : "";
 };
 
@@ -57,4 +113,4 @@ const tick = async () => {
   }
   setTimeout(tick, 1000);
 };
-tick();
+control.ready.then(tick);
