@@ -252,6 +252,15 @@ fn the_controller_of_a_connection_is_shown_changed_and_taken_back() {
     let (status, refused) = all.ask("DELETE", &path, "");
     assert!(status == 409 && refused["error"].as_str().unwrap().contains("already"), "{refused}");
     assert_eq!(all.done("GET", "/api/v1/congestion/changes", "")["changes"][0]["undone"], true);
+    // What nobody had chosen comes back, even if rules would give something else by now.
+    let rules = r#"{"default":"newreno","apply_to":"new","rules":[]}"#;
+    let rules = all.done("PUT", "/api/v1/congestion/rules", rules);
+    let again = all.done("PUT", &all.path(), r#"{"algorithm":"newreno"}"#);
+    let path = |change: &Value| format!("/api/v1/congestion/changes/{}", change["change"]);
+    assert_eq!(all.done("DELETE", &path(&again), "")["undone"], 1);
+    let back = all.report();
+    assert_eq!((&back["algorithm"], &back["reason"]["by"]), (&json!("cubic"), &json!("earlier")));
+    all.done("DELETE", &path(&rules), "");
     // A choice that was made before comes back as a choice.
     all.done("PUT", &all.path(), r#"{"algorithm":"newreno"}"#);
     let cleared = all.done("PUT", &all.path(), r#"{"algorithm":null}"#);
@@ -487,6 +496,19 @@ fn the_token_is_made_for_this_process_and_goes_with_it() {
     server.signal("TERM");
     assert_eq!(server.wait(), Some(0));
     assert!(!file.exists());
+}
+
+#[test]
+fn without_a_runtime_directory_the_token_is_in_the_cache() {
+    let folder = Folder::new();
+    std::fs::write(folder.path("run"), "no folder").unwrap();
+    let server = Server::start(&folder, &[]);
+    let file = folder.text(&format!("quicast/admin-{}.token", server.admin().port()));
+    assert_eq!(server.after("  token").trim_start(), file);
+    // And there it is found.
+    let url = format!("http://{}", server.admin());
+    let nobody = folder.run(&["cc", "set", "newreno", "--all", "--admin", &url], b"");
+    assert!(nobody.code == Some(1) && nobody.stderr.contains("no connection fits"), "{}", nobody.stderr);
 }
 
 #[test]

@@ -110,9 +110,12 @@ fn idle(rates: &Value) -> bool {
     rates["busy_seconds"].as_f64().unwrap_or(0.0) == 0.0
 }
 
-/// `before -> after`, with `-` for what cannot be said.
+/// `before -> after`, with `-` for what cannot be said of one of them, or of both.
 fn both(change: &Value, show: fn(&Value) -> String, key: &str) -> String {
     let one = |rates: &Value| if idle(rates) { "-".to_owned() } else { show(&rates[key]) };
+    if idle(&change["before"]) && idle(&change["after"]) {
+        return "-".to_owned();
+    }
     format!("{} -> {}", one(&change["before"]), one(&change["after"]))
 }
 

@@ -159,7 +159,8 @@ impl Stage {
         out::line(format_args!("                curl {url}/api/v1/connections"));
         let at = if url.ends_with(":9440") { String::new() } else { format!(" --admin {url}") };
         out::line(format_args!("                quicast cc show{at}"));
-        out::line(format_args!("                quicast cc set newreno --all --trial 10{at}"));
+        let other = on_show().find(|algorithm| *algorithm != Algorithm::default()).unwrap_or_default();
+        out::line(format_args!("                quicast cc set {other} --all --trial 10{at}"));
         out::line("  stop          Ctrl-C");
     }
 

@@ -93,6 +93,8 @@ fn many_connections_change_controllers_in_mid_transfer_and_lose_nothing() {
     let address = server.address().parse().unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let (endpoint, handles) = runtime.block_on(connect(address, connections));
+    // A handshake is over for the client first.
+    while ask(admin, "GET", "/api/v1/congestion", None, "").1["total"] != connections {}
     let stop = Arc::new(AtomicBool::new(false));
     let mut transfers = JoinSet::new();
     for (number, connection) in handles.into_iter().enumerate() {

@@ -213,8 +213,12 @@ impl Entry {
             if report.changes.last().map_or(0, |change| change.at.as_nanos()) != member.at {
                 return Ok(false);
             }
-            let order = if member.was_chosen { Order::Set(*had, None) } else { Order::Clear };
-            act::carry_out(&connection, order, by).await.map(|_| true)
+            if report.algorithm != *had || report.is_chosen != member.was_chosen {
+                // What nobody had chosen comes back as what it was: not a choice, whatever rules say by now.
+                let by = if member.was_chosen { by } else { Trigger::Config };
+                act::carry_out(&connection, Order::Set(*had, None), by).await?;
+            }
+            Ok(true)
         };
         for (id, what) in act::each(endpoint, members.keys().copied().collect(), take_back).await {
             match what {
