@@ -184,16 +184,7 @@ impl Connection {
         mut random: Random,
     ) -> Box<Self> {
         let Beginning { config, remote, local, local_ids, now, .. } = beginning;
-        let paths = Paths::new(
-            side,
-            remote,
-            local,
-            MtuConfig {
-                initial: config.initial_datagram_size,
-                maximum: config.maximum_datagram_size,
-                search: config.maximum_datagram_size > config.initial_datagram_size,
-            },
-        );
+        let paths = Paths::new(side, remote, local, mtu_of(&config));
         let recovery_config = recovery::Config { initial_rtt: config.initial_rtt, ..recovery::Config::default() };
         let mut recovery = Recovery::new(side, recovery_config);
         // A client is never held to the amplification limit, so to it the server's address counts as validated
@@ -514,3 +505,12 @@ impl Connection {
 /// TLS alerts that QUIC itself raises (RFC 8446 §6.2).
 const UNEXPECTED_MESSAGE: u8 = 10;
 const MISSING_EXTENSION: u8 = 109;
+
+/// What sizes of datagrams are tried.
+fn mtu_of(config: &crate::Config) -> MtuConfig {
+    MtuConfig {
+        initial: config.initial_datagram_size,
+        maximum: config.maximum_datagram_size,
+        search: config.maximum_datagram_size > config.initial_datagram_size,
+    }
+}
