@@ -361,6 +361,8 @@ fn what_cannot_be_done_is_refused_and_changes_nothing() {
         (&one, r#"{"algorithm":"cubic","colour":"red"}"#, 400, "unknown field `colour`"),
         (&one, r#"{"algorithm":"cubik"}"#, 422, "did you mean \"cubic\""),
         (&one, r#"{"algorithm":"cubic","parameters":{"speed":7}}"#, 422, "no parameter is named \"speed\""),
+        (&one, r#"{"algorithm":"bbr","parameters":{"cwnd_gain":99}}"#, 422, "cwnd_gain may not be \"99\""),
+        (&one, r#"{"algorithm":"ledbat","parameters":{"target":"never"}}"#, 422, "target may not be \"never\""),
         (&one, r#"{"algorithm":"cubic","trial_seconds":4000}"#, 422, "0.1 to 3600 s"),
         (&gone, r#"{"algorithm":"newreno"}"#, 404, "no connection"),
         (&gone, r#"{"algorithm":"cubik"}"#, 422, "did you mean"),

@@ -250,6 +250,9 @@ impl Handler<SetShadow> for CongestionActor {
     type Result = ();
 
     fn handle(&mut self, SetShadow(algorithm): SetShadow, _: &mut Context<Self>) {
+        if self.chronicle.is_none() {
+            return self.tell(GaveWay::Shadow(algorithm));
+        }
         let now = clock::now();
         if self.refresh(now) {
             self.watch(algorithm, now);

@@ -61,6 +61,8 @@ pub(crate) enum GaveWay {
     Successor(Box<Successor>),
     /// The successor has not heard of this yet.
     Unheard(Box<congestion::Observed>),
+    /// The successor is to have this one watch, or none.
+    Shadow(Option<Box<congestion::Algorithm>>),
     /// The one that was ordered cannot be started, or comes too late; nothing has changed by it.
     Refused,
 }

@@ -196,6 +196,12 @@ impl Handler<ControllerGaveWay> for ConnectionActor {
                     congestion.do_send(Observed(observed));
                 }
             }
+            GaveWay::Shadow(algorithm) => {
+                if let Some(congestion) = &self.congestion {
+                    self.stage.meter.sent(ActorType::Congestion);
+                    congestion.do_send(SetShadow(algorithm));
+                }
+            }
             GaveWay::Refused | GaveWay::Unheard(_) => {}
         }
     }

@@ -78,7 +78,7 @@ pub(crate) struct Load {
     /// many machines would have.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=255))]
     pub(crate) sockets: u16,
-    /// The congestion controller: cubic (the default) or newreno.
+    /// The congestion controller, with parameters if need be (bbr, cubic:hystart=off). The default is cubic.
     #[arg(long, value_name = "NAME", value_parser = algorithm)]
     pub(crate) cc: Option<Algorithm>,
     /// Run on these processors only: --pin 0 or --pin 0,2.

@@ -129,7 +129,7 @@ pub(crate) struct Settings {
     /// The flow-control window of the connection and of each stream, from the beginning.
     #[arg(long, value_name = "BYTES", value_parser = window, default_value = "16M", global = true)]
     pub(crate) window: u64,
-    /// The congestion controller: cubic (the default) or newreno.
+    /// The congestion controller, with parameters if need be (bbr, cubic:hystart=off). The default is cubic.
     #[arg(long, value_name = "NAME", value_parser = algorithm, global = true)]
     pub(crate) cc: Option<Algorithm>,
     /// After each datagram, look for the next one for so long (50us, at most 1ms) instead of sleeping: less latency, for a
