@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 
 use codec::packet::{self, PacketKind, Peek};
 use codec::{Side, Time};
-use congestion::{Algorithm, Controller, InitialConditions};
+use congestion::chronicle::RateMeter;
+use congestion::{Cause, Chronicle, Controller, InitialConditions, Order, Verdict};
 use recovery::Ecn;
 use transport::config::Config;
 use transport::connection::{Connection, State};
@@ -48,6 +49,8 @@ pub struct Node {
     pub maximum_datagram: usize,
     /// What its controller was told, if the test wants to see it.
     pub observed: Option<Vec<congestion::Observed>>,
+    /// Which controllers it had, and how they did.
+    pub chronicle: Chronicle,
     controller: Box<dyn Controller>,
     buffer: Vec<u8>,
     inputs: Vec<StreamInput>,
@@ -146,6 +149,7 @@ impl Node {
             stats: Totals::default(),
             observed: None,
             maximum_datagram: usize::from(config.maximum_datagram_size.max(config.initial_datagram_size)),
+            chronicle: Chronicle::new(config.congestion, RateMeter::new(now)),
             controller: config.congestion.start(&conditions),
             buffer: vec![0; BUFFER],
             inputs: Vec::new(),
@@ -157,10 +161,15 @@ impl Node {
     }
 
     /// Another controller goes on from what the present one knows, as the actors do it.
-    pub fn swap(&mut self, now: Time, algorithm: Algorithm) {
+    pub fn swap(&mut self, now: Time, order: impl Into<Order>) {
+        self.succeed(now, Cause::Ordered(order.into()));
+    }
+
+    fn succeed(&mut self, now: Time, cause: Cause) {
         let snapshot = self.controller.snapshot(now);
-        self.controller = algorithm.start_from(&snapshot, now);
-        self.connection.handle_successor(now, algorithm, self.controller.as_ref());
+        let (controller, change) = self.chronicle.succeed(cause, &snapshot, now);
+        self.controller = controller;
+        self.connection.handle_successor(now, change.to, self.controller.as_ref());
     }
 
     /// When the node wants to be called, if nothing comes.
@@ -207,6 +216,9 @@ impl Node {
                 busy = true;
                 let window = self.controller.on_observed(&observed);
                 self.connection.handle_window(now, window);
+                if self.chronicle.observe(&observed).is_some_and(Verdict::is_rollback) {
+                    self.succeed(now, Cause::TrialFailed);
+                }
                 if let Some(kept) = &mut self.observed {
                     kept.push(*observed);
                 }
@@ -247,6 +259,7 @@ impl Node {
                 }
                 Event::PathChanged { restart: true, .. } => {
                     self.controller = self.connection.fresh_controller();
+                    self.chronicle.restart(now);
                     self.connection.handle_window(now, self.controller.window());
                 }
                 Event::Datagrams => continue,

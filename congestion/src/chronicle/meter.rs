@@ -56,7 +56,9 @@ impl RateMeter {
         let elapsed = observed.now.saturating_since(self.last_turn);
         self.last_turn = self.last_turn.max(observed.now);
         self.smoothed_rtt = observed.rtt.smoothed;
-        if observed.application_limited {
+        // Who waits for the pacer did not fill the window; the delivery sample knows whether there was nothing to send.
+        let limited = observed.delivery.map_or(observed.application_limited, |delivery| delivery.application_limited);
+        if limited {
             return;
         }
         let sums = &mut self.newer;
@@ -93,6 +95,7 @@ impl RateMeter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Delivery;
 
     fn turn(milliseconds: u64, bytes: u64) -> Observed {
         Observed {
@@ -122,9 +125,13 @@ mod tests {
         meter.observe(&Observed { application_limited: true, ..turn(50_000, 7) });
         meter.observe(&turn(50_100, 100_000));
         assert_eq!(meter.rates().goodput, 1_000_000);
+        // A sender that only waited for the pacer was busy.
+        let delivery = Some(Delivery { application_limited: false, ..Delivery::default() });
+        meter.observe(&Observed { application_limited: true, delivery, ..turn(50_200, 100_000) });
+        assert_eq!(meter.rates().busy, Duration::from_millis(300));
         // A gap that nobody explains counts as a second.
         meter.observe(&turn(99_000, 0));
-        assert_eq!(meter.rates().busy, Duration::from_millis(1200));
+        assert_eq!(meter.rates().busy, Duration::from_millis(1300));
     }
 
     #[test]
