@@ -138,7 +138,8 @@ def pycurl() -> None:
 
 
 def quicast(binary: pathlib.Path) -> None:
-    if not binary.exists():
+    # Where cargo puts it, always anew: what is there may be older than what is to be tried.
+    if binary.name == "quicast" and binary.parent.name == "release" or not binary.exists():
         run(["cargo", "build", "--release", "-p", "quicast-cli"], folder=ROOT)
     if not binary.exists():
         raise NotInstalled(f"{binary} is not there, and cargo build --release -p quicast-cli did not make it")
