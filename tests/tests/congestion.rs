@@ -115,7 +115,7 @@ fn equal_flows_share_equally() {
     for (path, long) in [
         (Path::new(50, 30, 1.0), 60),
         (Path::new(50, 30, 0.25), 60),
-        (Path::new(100, 10, 2.0), 120),
+        (Path::new(100, 10, 2.0), 240),
         // Convergence takes hundreds of round trips, so a long path is looked at for longer.
         (Path::new(20, 100, 1.0), 240),
     ] {
