@@ -250,7 +250,7 @@ fn late_timers_and_large_turns_cost_little() {
         flow.host.coalescing = ms(1);
         let report = path.run_over(l4s(&path), vec![flow], s(20), seed);
         let used = report.utilisation_between(s(8), s(20));
-        assert!(used > 0.9, "{used}");
+        assert!(used > 0.85, "{used}");
         assert!(report.link.low_latency_wait.quantile(0.99) < ms(3), "{:?}", report.link.low_latency_wait);
     });
 }
