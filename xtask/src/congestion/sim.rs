@@ -24,7 +24,7 @@ impl Sim {
             Command::new(&self.program).args(["sim", "--flow", "?"]).output().map_err(|error| error.to_string())?;
         let said = String::from_utf8_lossy(&said.stderr).into_owned();
         let (_, names) = said.split_once("There are: ").ok_or_else(|| format!("no list of controllers in: {said}"))?;
-        let names = names.lines().next().unwrap_or_default().split(',');
+        let names = names.split([';', '\n']).next().unwrap_or_default().split(',');
         Ok(names.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty() && name != "fixed").collect())
     }
 
