@@ -56,10 +56,14 @@ fn paths(sim: &Sim) -> Result<Table, String> {
     ];
     let columns: Vec<String> = PATHS.iter().map(|(rate, rtt, _)| format!("{rate}, {rtt}")).collect();
     let words = "The share of the link that one flow uses, in percent, from its beginning on (20 to 120 s). The queue \
-                 holds one bandwidth-delay product.";
+                 holds one bandwidth-delay product; of 10 Mbit/s and 1 ms that would be less than a datagram, and it holds 20 kB.";
     table(sim, "Alone", words, &columns, |controller, place| {
         let (rate, rtt, seconds) = PATHS[place];
         let mut arguments = vec!["--rate", rate, "--rtt", rtt, "--flow", controller];
+        // A product of this path is less than a datagram, and so would be its queue.
+        if (rate, rtt) == ("10mbit", "1ms") {
+            arguments.extend(["--queue", "20kB"]);
+        }
         if rate.ends_with("gbit") {
             arguments.extend(FAST);
         }
