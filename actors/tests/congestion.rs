@@ -246,6 +246,14 @@ async fn a_controller_of_ones_own_is_asked_for_by_name_and_replaced_when_it_pani
         while report(&here).await.shadow.is_some() {
             echoed(&here, 4, 500_000).await.unwrap();
         }
+        // Rules that changed while one was refused are looked at afterwards.
+        here.clear_congestion_choice();
+        has(&here, Algorithm::CUBIC).await;
+        let (refused, ()) = tokio::join!(here.set_congestion(named("mortal:turns=0")), async {
+            client.set_congestion_rules(rules(&[("all", "", Algorithm::NEW_RENO)]), true);
+        });
+        assert_eq!(refused.unwrap_err(), SetCongestionError::Failed);
+        has(&here, Algorithm::NEW_RENO).await;
         here.close(0, b"");
         accepting.abort();
     })

@@ -217,11 +217,9 @@ impl Handler<GiveWay> for CongestionActor {
     type Result = ();
 
     fn handle(&mut self, GiveWay(order): GiveWay, _: &mut Context<Self>) {
+        // If another successor is on its way already, the connection gives the order to that one's keeper.
         if self.chronicle.is_some() && self.refresh(clock::now()) {
             self.give_way(Cause::Ordered(*order));
-        } else {
-            // Another successor is on its way already: this order is for that one's keeper.
-            self.tell(GaveWay::Refused);
         }
     }
 }

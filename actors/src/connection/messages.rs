@@ -63,7 +63,7 @@ pub(crate) enum GaveWay {
     Unheard(Box<congestion::Observed>),
     /// The successor is to have this one watch, or none.
     Shadow(Option<Box<congestion::Algorithm>>),
-    /// The one that was ordered cannot be started, or comes too late; nothing has changed by it.
+    /// The one that was ordered cannot be started; nothing has changed by it.
     Refused,
 }
 

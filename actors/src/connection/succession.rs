@@ -131,7 +131,12 @@ impl ConnectionActor {
             self.stage.meter.sent(ActorType::Congestion);
             congestion.do_send(GiveWay(switch.order.clone()));
         }
-        if std::mem::take(&mut self.apply_rules_later) {
+        self.look_at_rules_again();
+    }
+
+    /// No switch is under way any more: what was to wait for it is done.
+    fn look_at_rules_again(&mut self) {
+        if self.switch.is_none() && std::mem::take(&mut self.apply_rules_later) {
             self.apply_rules();
         }
     }
@@ -184,10 +189,12 @@ impl Handler<ControllerGaveWay> for ConnectionActor {
     fn handle(&mut self, message: ControllerGaveWay, context: &mut Context<Self>) {
         match message.what {
             GaveWay::Successor(successor) => self.take_over(context, *successor, message.path != self.path),
-            GaveWay::Refused if message.path == self.path => {
+            // Whatever path it was started for: it answers the one switch that is under way.
+            GaveWay::Refused => {
                 if let Some(switch) = self.switch.take() {
                     self.refuse(switch, SetCongestionError::Failed);
                 }
+                self.look_at_rules_again();
             }
             // From the keeper before this one: what came to it too late.
             GaveWay::Unheard(observed) if message.path + 1 == self.path => {
@@ -202,7 +209,7 @@ impl Handler<ControllerGaveWay> for ConnectionActor {
                     congestion.do_send(SetShadow(algorithm));
                 }
             }
-            GaveWay::Refused | GaveWay::Unheard(_) => {}
+            GaveWay::Unheard(_) => {}
         }
     }
 }
